@@ -1,0 +1,70 @@
+//! The conversation as the model sees it, grown one record at a time.
+
+use crate::model::{Block, Message, ModelReply, ReplyBlock, ReplyKind, Role};
+use daybreak_api::content::ContentBlock;
+
+/// The conversation so far.
+#[derive(Debug, Clone, Default)]
+pub struct Transcript {
+    entries: Vec<Entry>,
+}
+
+#[derive(Debug, Clone)]
+enum Entry {
+    User(Vec<ContentBlock>),
+    Reply { provider: String, blocks: Vec<ReplyBlock> },
+    Result { tool_use_id: String, content: Vec<ContentBlock>, is_error: bool },
+}
+
+impl Transcript {
+    /// A client's message was taken.
+    pub(crate) fn push_user(&mut self, content: Vec<ContentBlock>) {
+        self.entries.push(Entry::User(content));
+    }
+
+    /// A model answered.
+    pub(crate) fn push_reply(&mut self, provider: &str, reply: &ModelReply) {
+        if !reply.blocks.is_empty() {
+            self.entries.push(Entry::Reply { provider: provider.to_owned(), blocks: reply.blocks.clone() });
+        }
+    }
+
+    /// A tool call ended.
+    pub(crate) fn push_result(&mut self, tool_use_id: String, content: Vec<ContentBlock>, is_error: bool) {
+        self.entries.push(Entry::Result { tool_use_id, content, is_error });
+    }
+
+    /// The messages of the next request to `provider`. Blocks of another provider lose what only that one
+    /// could read: their text and tool calls stay, their thinking goes.
+    pub fn messages(&self, provider: &str) -> Vec<Message> {
+        let mut messages: Vec<Message> = Vec::new();
+        for entry in &self.entries {
+            let (role, blocks) = match entry {
+                Entry::User(content) => (Role::User, content.iter().cloned().map(Block::Content).collect()),
+                Entry::Result { tool_use_id, content, is_error } => {
+                    let result = Block::ToolResult {
+                        tool_use_id: tool_use_id.clone(),
+                        content: content.clone(),
+                        is_error: *is_error,
+                    };
+                    (Role::User, vec![result])
+                }
+                Entry::Reply { provider: from, blocks } => {
+                    let own = from == provider;
+                    let kept = blocks.iter().filter(|block| own || is_portable(&block.kind));
+                    (Role::Assistant, kept.cloned().map(Block::Reply).collect())
+                }
+            };
+            match messages.last_mut() {
+                Some(last) if last.role == role => last.content.extend(blocks),
+                _ => messages.push(Message { role, content: blocks }),
+            }
+        }
+        messages.retain(|message| !message.content.is_empty());
+        messages
+    }
+}
+
+fn is_portable(kind: &ReplyKind) -> bool {
+    matches!(kind, ReplyKind::Text { .. } | ReplyKind::ToolUse { .. })
+}
