@@ -1,0 +1,52 @@
+//! Files in messages: what the log names by id, the model gets as bytes.
+
+use crate::Shared;
+use base64::Engine as _;
+use daybreak_api::content::{ContentBlock, Source};
+use daybreak_api::id::{Id, Kind};
+use daybreak_domain::model::{Block, Message};
+use daybreak_store::{Result, Workspace};
+
+/// Bytes of a file that is put into a request.
+const FILE_IN_REQUEST_BYTES_MAX: u64 = 20 * 1024 * 1024;
+
+/// Replaces every `file` source by its bytes. A file that is gone or too large becomes a line of text that says so:
+/// a conversation must not become unusable because one of its files was deleted.
+pub(crate) async fn resolve_files(shared: &Shared, ws: Workspace, messages: &mut [Message]) -> Result<()> {
+    for block in messages.iter_mut().flat_map(|message| &mut message.content) {
+        let Block::Content(content) = block else { continue };
+        let (ContentBlock::Image { source } | ContentBlock::Document { source, .. }) = content else { continue };
+        let Source::File { file_id } = source else { continue };
+        match load(shared, ws, file_id).await? {
+            Ok(loaded) => *source = loaded,
+            Err(problem) => *content = ContentBlock::text(format!("[The file {file_id} {problem}]")),
+        }
+    }
+    Ok(())
+}
+
+async fn load(shared: &Shared, ws: Workspace, file_id: &str) -> Result<std::result::Result<Source, String>> {
+    let Some(id) = Id::parse(Kind::File, file_id) else { return Ok(Err("has no valid id.".to_owned())) };
+    let Some(row) = shared.log.file(ws, &id).await? else { return Ok(Err("has been deleted.".to_owned())) };
+    if row.file.size_bytes > FILE_IN_REQUEST_BYTES_MAX {
+        return Ok(Err(format!("is larger than the {FILE_IN_REQUEST_BYTES_MAX} bytes that a message can carry.")));
+    }
+    let bytes = match tokio::fs::read(shared.store.blobs().path(&row.blob)).await {
+        Ok(bytes) => bytes,
+        Err(error) => {
+            tracing::error!(%error, file = file_id, "a file's bytes cannot be read");
+            return Ok(Err("cannot be read.".to_owned()));
+        }
+    };
+    let media_type = row.file.mime_type;
+    let is_binary = media_type.starts_with("image/") || media_type == "application/pdf";
+    Ok(match String::from_utf8(bytes) {
+        Ok(data) if !is_binary => Ok(Source::Text { media_type: "text/plain".to_owned(), data }),
+        Ok(text) => Ok(base64_source(media_type, text.as_bytes())),
+        Err(error) => Ok(base64_source(media_type, error.as_bytes())),
+    })
+}
+
+fn base64_source(media_type: String, bytes: &[u8]) -> Source {
+    Source::Base64 { media_type, data: base64::engine::general_purpose::STANDARD.encode(bytes) }
+}
