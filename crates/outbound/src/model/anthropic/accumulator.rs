@@ -3,8 +3,9 @@
 //! It is fed one frame at a time and does no I/O, so that it can be tested with any sequence of frames, and so
 //! that whoever shows a reply while it is being written can listen in where the frames are fed.
 //!
-//! Order, enforced: `message_start`, then blocks one after the other (start, deltas, stop; numbered from 0),
-//! then `message_delta`, then `message_stop`. Frames of unknown types may stand anywhere and are skipped.
+//! Order, enforced: `message_start`, then blocks (start, deltas, stop; numbered from 0 in the order of their starts),
+//! then `message_delta`, then `message_stop`. Frames of unknown types may stand anywhere and are skipped. The API
+//! sends one block after the other; servers that only speak its language let blocks overlap, and that is taken too.
 
 use daybreak_domain::model::{ModelError, ModelReply, ModelUsage, ReplyBlock, ReplyKind, Stop};
 use serde::Deserialize;
@@ -30,10 +31,15 @@ pub(super) enum Progress {
 #[derive(Default)]
 pub(super) struct Accumulator {
     started: bool,
-    open: Option<OpenBlock>,
-    blocks: Vec<ReplyBlock>,
+    blocks: Vec<Slot>,
     stop: Option<MessageDelta>,
     usage: ModelUsage,
+}
+
+/// A block of the reply.
+enum Slot {
+    Open(OpenBlock),
+    Closed(ReplyBlock),
 }
 
 /// The data of a frame, whatever its type.
@@ -106,14 +112,19 @@ impl Accumulator {
     /// A reply that is not complete, or two tool calls with one id: their results could not be told apart.
     pub(super) fn finish(self) -> Result<ModelReply, ModelError> {
         let stop = self.stop.ok_or_else(|| broken("the reply has no end"))?;
-        let mut ids: Vec<&str> = self.blocks.iter().filter_map(tool_use_id).collect();
+        let closed = self.blocks.into_iter().map(|slot| match slot {
+            Slot::Closed(block) => Ok(block),
+            Slot::Open(_) => Err(out_of_order()),
+        });
+        let blocks = closed.collect::<Result<Vec<_>, _>>()?;
+        let mut ids: Vec<&str> = blocks.iter().filter_map(tool_use_id).collect();
         let calls = ids.len();
         ids.sort_unstable();
         ids.dedup();
         if ids.len() < calls {
             return Err(broken("two tool calls have the same id"));
         }
-        Ok(ModelReply { stop: stop.meaning(calls > 0)?, blocks: self.blocks, usage: self.usage })
+        Ok(ModelReply { stop: stop.meaning(calls > 0)?, blocks, usage: self.usage })
     }
 
     fn start(&mut self, message: Option<StartedMessage>) -> Result<(), ModelError> {
@@ -127,20 +138,17 @@ impl Accumulator {
     }
 
     fn start_block(&mut self, index: Option<usize>, block: Option<&RawValue>) -> Result<(), ModelError> {
-        let in_order = self.started && self.open.is_none() && self.stop.is_none() && index == Some(self.blocks.len());
+        let in_order = self.started && self.stop.is_none() && index == Some(self.blocks.len());
         let block = block.filter(|_| in_order).ok_or_else(out_of_order)?;
         if self.blocks.len() >= REPLY_BLOCKS_MAX {
             return Err(broken("the reply has too many blocks"));
         }
-        self.open = Some(OpenBlock::start(block)?);
+        self.blocks.push(Slot::Open(OpenBlock::start(block)?));
         Ok(())
     }
 
     fn add(&mut self, index: Option<usize>, delta: Option<&RawValue>) -> Result<(), ModelError> {
-        if index != Some(self.blocks.len()) {
-            return Err(out_of_order());
-        }
-        let (Some(open), Some(delta)) = (&mut self.open, delta) else {
+        let (Some(Slot::Open(open)), Some(delta)) = (self.slot(index), delta) else {
             return Err(out_of_order());
         };
         let delta: Delta =
@@ -149,15 +157,20 @@ impl Accumulator {
     }
 
     fn stop_block(&mut self, index: Option<usize>) -> Result<(), ModelError> {
-        match self.open.take() {
-            Some(open) if index == Some(self.blocks.len()) => self.blocks.push(open.finish()?),
-            _ => return Err(out_of_order()),
+        let Some(slot @ Slot::Open(_)) = self.slot(index) else { return Err(out_of_order()) };
+        if let Slot::Open(open) = slot {
+            *slot = Slot::Closed(std::mem::take(open).finish()?);
         }
         Ok(())
     }
 
+    fn slot(&mut self, index: Option<usize>) -> Option<&mut Slot> {
+        self.blocks.get_mut(index?)
+    }
+
     fn stop_message(&mut self, delta: Option<&RawValue>, usage: Option<WireUsage>) -> Result<(), ModelError> {
-        let delta = delta.filter(|_| self.started && self.open.is_none()).ok_or_else(out_of_order)?;
+        let all_closed = self.blocks.iter().all(|slot| matches!(slot, Slot::Closed(_)));
+        let delta = delta.filter(|_| self.started && all_closed).ok_or_else(out_of_order)?;
         let delta: MessageDelta =
             serde_json::from_str(delta.get()).map_err(|_| broken("a delta is not what the API describes"))?;
         // Why a second one is taken: the API speaks of one or more; the last word counts.
@@ -357,6 +370,24 @@ mod tests {
         let kinds: Vec<&ReplyKind> = reply.blocks.iter().map(|block| &block.kind).collect();
         let text = ReplyKind::Text { text: "Hello".to_owned() };
         assert_eq!(kinds, [&ReplyKind::Thinking, &ReplyKind::Thinking, &text, &ReplyKind::Other, &ReplyKind::Other]);
+    }
+
+    #[test]
+    fn blocks_may_overlap() {
+        let call =
+            |index: usize| block(index, json!({"type": "tool_use", "id": format!("toolu_{index}"), "name": "bash"}));
+        let input = |index, piece: &str| delta(index, json!({"type": "input_json_delta", "partial_json": piece}));
+        let frames =
+            vec![call(0), input(0, "{\"a\""), call(1), input(1, "{\"b\":2}"), input(0, ":1}"), stop(1), stop(0)];
+        let reply = of_blocks(frames, "tool_use").unwrap();
+        let raws: Vec<&str> = reply.blocks.iter().map(|block| block.raw.get()).collect();
+        assert_eq!(
+            raws,
+            [
+                r#"{"type":"tool_use","id":"toolu_0","name":"bash","input":{"a":1}}"#,
+                r#"{"type":"tool_use","id":"toolu_1","name":"bash","input":{"b":2}}"#,
+            ]
+        );
     }
 
     #[test]

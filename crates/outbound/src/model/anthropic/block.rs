@@ -15,9 +15,11 @@ use super::failure::broken;
 pub(super) const TOOL_INPUT_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// The members of a JSON object, in their order, each as it was written.
+#[derive(Default)]
 struct Members(Vec<(String, Box<RawValue>)>);
 
 /// A block between its start and its end.
+#[derive(Default)]
 pub(super) struct OpenBlock {
     kind: String,
     members: Members,
