@@ -8,6 +8,7 @@ use crate::id::Id;
 use crate::limits::{AGENT_DESCRIPTION_CHARS_MAX, AGENT_NAME_CHARS_MAX, AGENT_SYSTEM_CHARS_MAX, AGENT_TOOLS_MAX};
 use crate::metadata::{self, Metadata, MetadataPatch};
 use crate::patch::Patch;
+use crate::text_or::TextOr;
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -100,14 +101,7 @@ pub enum Speed {
 }
 
 /// A model in a request: its id, or its id with settings.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(untagged)]
-pub enum ModelParam {
-    /// The id alone.
-    Id(String),
-    /// The id with settings.
-    Object(ModelObject),
-}
+pub type ModelParam = TextOr<ModelObject>;
 
 /// A model with settings.
 #[derive(Debug, Clone, Deserialize)]
@@ -123,20 +117,13 @@ pub struct ModelObject {
 }
 
 /// An effort in a request: a word, or an object with the word as its type.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(untagged)]
-pub enum EffortParam {
-    /// `"low"`
-    Word(String),
-    /// `{"type": "low"}`
-    Object(Effort),
-}
+pub type EffortParam = TextOr<Effort>;
 
 impl EffortParam {
     fn resolve(self) -> Result<Effort> {
         let word = match self {
             Self::Object(effort) => return Ok(effort),
-            Self::Word(word) => word,
+            Self::Text(word) => word,
         };
         serde_json::from_value(serde_json::json!({ "type": word })).map_err(|_| {
             ApiError::invalid(format!("model.effort: `{word}` is not one of low, medium, high, xhigh, max"))
@@ -148,7 +135,7 @@ impl ModelParam {
     /// Fills in the defaults. `before` is the model that an update replaces: its effort stays if the id does.
     pub fn resolve(self, before: Option<&ModelConfig>) -> Result<ModelConfig> {
         let object = match self {
-            Self::Id(id) => ModelObject { id, effort: None, inference_geo: None, speed: None },
+            Self::Text(id) => ModelObject { id, effort: None, inference_geo: None, speed: None },
             Self::Object(object) => object,
         };
         if object.id.is_empty() {

@@ -26,6 +26,11 @@ pub struct Event {
     pub processed_at: Option<Timestamp>,
 }
 
+/// A key that is there, whether or not its value is `null`.
+fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Option<String>>, D::Error> {
+    Option::deserialize(deserializer).map(Some)
+}
+
 const QUEUED_TAIL: &str = "\"processed_at\":null}";
 
 impl Event {
@@ -126,9 +131,9 @@ pub enum EventBody {
     /// The session's own fields changed. Only the changed ones are there.
     #[serde(rename = "session.updated")]
     SessionUpdated {
-        /// The new title.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        title: Option<String>,
+        /// The new title; `null` when it was cleared.
+        #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+        title: Option<Option<String>>,
         /// The new metadata, in full.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         metadata: Option<crate::metadata::Metadata>,

@@ -16,5 +16,6 @@ pub mod model;
 pub mod page;
 pub mod patch;
 pub mod session;
+pub mod text_or;
 pub mod thread;
 pub mod time;

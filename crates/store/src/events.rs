@@ -143,8 +143,8 @@ impl Store {
             .fetch_optional(&mut tx.conn)
             .await?;
             let Some((session_key, head)) = moved else {
-                sessions::read_open(tx, ws, &session).await?;
-                return Err(ApiError::not_found("Session", session.as_str()).into());
+                sessions::read(tx, ws, &session).await?;
+                return Err(ApiError::conflict("The session has ended; nothing more can be added to it.").into());
             };
             let target = Target { session_key, workspace: ws, head: head - count };
             let appended = log::insert(tx, &target, &Author { actor: &actor, epoch: None, at }, &drafts).await?;

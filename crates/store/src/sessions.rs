@@ -290,7 +290,7 @@ impl Store {
                 return Ok(before);
             }
             let body = EventBody::SessionUpdated {
-                title: title.clone().filter(|_| title != before.title),
+                title: (title != before.title).then(|| title.clone()),
                 metadata: Some(metadata.clone()).filter(|after| *after != before.metadata && !after.is_empty()),
             };
             let text = serde_json::to_string(&metadata).map_err(|error| StoreError::unreadable("metadata", &error))?;
@@ -413,11 +413,11 @@ pub(crate) async fn read(tx: &mut Tx, ws: Workspace, id: &Id) -> Result<SessionR
     row.ok_or_else(|| ApiError::not_found("Session", id.as_str()))?.read()
 }
 
-/// A session that has not ended.
+/// A session that has not ended, to be changed: whatever is archived refuses that with a 400.
 pub(crate) async fn read_open(tx: &mut Tx, ws: Workspace, id: &Id) -> Result<SessionRow> {
     let row = read(tx, ws, id).await?;
     if row.archived_at.is_some() || row.status == Status::Terminated {
-        return Err(ApiError::conflict("The session has ended; nothing more can be added to it.").into());
+        return Err(ApiError::invalid("The session has ended and can no longer be changed.").into());
     }
     Ok(row)
 }

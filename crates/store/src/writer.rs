@@ -151,9 +151,8 @@ impl WriterTask {
                 }
             }
             Err(error) if batch.len() == 1 => {
-                for job in batch {
+                if let Some(job) = batch.pop() {
                     job.answer(Err(error));
-                    break;
                 }
             }
             Err(error) => {
