@@ -31,7 +31,7 @@ impl RawLease {
 impl Store {
     /// Frees every lease. Only for a process that has just locked the data directory: nobody else runs.
     pub async fn void_leases(&self) -> Result<()> {
-        self.write(async |tx: &mut Tx| {
+        self.write_lease(async |tx: &mut Tx| {
             sqlx::query("UPDATE sessions SET lease_until = 0, lease_owner = NULL WHERE lease_until > 0")
                 .execute(&mut tx.conn)
                 .await?;
@@ -49,7 +49,7 @@ impl Store {
         until: Timestamp,
     ) -> Result<Option<Lease>> {
         let owner = owner.to_owned();
-        self.write(async move |tx: &mut Tx| {
+        self.write_lease(async move |tx: &mut Tx| {
             let row: Option<RawLease> = sqlx::query_as(
                 "UPDATE sessions SET epoch = epoch + 1, lease_owner = $1, lease_until = $2 \
                  WHERE key = $3 AND lease_until < $4 AND archived_at IS NULL \
@@ -82,7 +82,7 @@ impl Store {
     /// Keeps every lease of `owner` for longer.
     pub async fn renew_leases(&self, owner: &str, until: Timestamp) -> Result<()> {
         let owner = owner.to_owned();
-        self.write(async move |tx: &mut Tx| {
+        self.write_lease(async move |tx: &mut Tx| {
             sqlx::query("UPDATE sessions SET lease_until = $1 WHERE lease_owner = $2 AND lease_until > 0")
                 .bind(until.micros())
                 .bind(&owner)
@@ -96,7 +96,7 @@ impl Store {
     /// Gives a lease back. True when more work has arrived meanwhile.
     pub async fn release(&self, lease: &Lease) -> Result<bool> {
         let lease = lease.clone();
-        self.write(async move |tx: &mut Tx| {
+        self.write_lease(async move |tx: &mut Tx| {
             let queued: Option<i64> = sqlx::query_scalar(
                 "UPDATE sessions SET lease_until = 0, lease_owner = NULL WHERE key = $1 AND epoch = $2 RETURNING queued",
             )

@@ -32,6 +32,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePo
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+use writer::Safety;
 
 /// Connections that read. Reads are short; more would only compete for the two to four cores of a small host.
 const READERS_MAX: u32 = 4;
@@ -108,7 +109,16 @@ impl Store {
         T: Send + 'static,
         F: AsyncFn(&mut Tx) -> Result<T> + Send + 'static,
     {
-        self.writer.write(write).await
+        self.writer.write(Safety::Power, write).await
+    }
+
+    /// A write about leases: see [`Safety::Process`].
+    pub(crate) async fn write_lease<T, F>(&self, write: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: AsyncFn(&mut Tx) -> Result<T> + Send + 'static,
+    {
+        self.writer.write(Safety::Process, write).await
     }
 }
 

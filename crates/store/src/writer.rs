@@ -44,12 +44,24 @@ impl Tx {
 
 type LocalFuture<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
 
+/// How safe a write must be before it is answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Safety {
+    /// It survives the process; a power cut may undo it. Enough for leases: after a power cut nobody holds one, and
+    /// the log of SQLite is sequential, so whatever was appended under a lease makes the lease durable as well.
+    Process,
+    /// It survives a power cut.
+    Power,
+}
+
 trait Job: Send {
+    fn safety(&self) -> Safety;
     fn run<'a>(&'a mut self, tx: &'a mut Tx) -> LocalFuture<'a, Result<()>>;
     fn answer(self: Box<Self>, outcome: Result<()>);
 }
 
 struct Write<T, F> {
+    safety: Safety,
     write: F,
     value: Option<T>,
     reply: oneshot::Sender<Result<T>>,
@@ -60,6 +72,10 @@ where
     T: Send + 'static,
     F: AsyncFn(&mut Tx) -> Result<T> + Send + 'static,
 {
+    fn safety(&self) -> Safety {
+        self.safety
+    }
+
     fn run<'a>(&'a mut self, tx: &'a mut Tx) -> LocalFuture<'a, Result<()>> {
         Box::pin(async move {
             self.value = Some((self.write)(tx).await?);
@@ -88,7 +104,8 @@ pub(crate) async fn connect(options: &SqliteConnectOptions) -> Result<SqliteConn
 impl Writer {
     pub(crate) fn start(conn: SqliteConnection, feed: Arc<Feed>, on_commit: Option<CommitHook>) -> Self {
         let (queue, jobs) = mpsc::channel(QUEUE_MAX);
-        let writer = WriterTask { tx: Tx { conn, grown: Vec::new() }, jobs, feed, on_commit };
+        let tx = Tx { conn, grown: Vec::new() };
+        let writer = WriterTask { tx, safety: Safety::Power, jobs, feed, on_commit };
         // A thread of its own: writes borrow the connection across awaits, which is simplest where nothing has to
         // move between threads, and a busy runtime cannot delay a commit.
         let body = move || {
@@ -110,13 +127,13 @@ impl Writer {
         Self { queue }
     }
 
-    pub(crate) async fn write<T, F>(&self, write: F) -> Result<T>
+    pub(crate) async fn write<T, F>(&self, safety: Safety, write: F) -> Result<T>
     where
         T: Send + 'static,
         F: AsyncFn(&mut Tx) -> Result<T> + Send + 'static,
     {
         let (reply, answer) = oneshot::channel();
-        let job = Box::new(Write { write, value: None, reply });
+        let job = Box::new(Write { safety, write, value: None, reply });
         self.queue.send(job).await.map_err(|_| StoreError::Closed)?;
         answer.await.map_err(|_| StoreError::Closed)?
     }
@@ -124,6 +141,8 @@ impl Writer {
 
 struct WriterTask {
     tx: Tx,
+    /// What the connection is set to.
+    safety: Safety,
     jobs: mpsc::Receiver<Box<dyn Job>>,
     feed: Arc<Feed>,
     on_commit: Option<CommitHook>,
@@ -167,6 +186,7 @@ impl WriterTask {
     /// Runs every job of the batch and commits. An error means that nothing of the batch was written.
     async fn transaction(&mut self, batch: &mut [Box<dyn Job>]) -> Result<Vec<Result<()>>> {
         self.tx.grown.clear();
+        self.set_safety(batch.iter().map(|job| job.safety()).max().unwrap_or(Safety::Power)).await?;
         self.tx.conn.execute("BEGIN IMMEDIATE").await?;
         let mut outcomes = Vec::with_capacity(batch.len());
         for job in batch {
@@ -185,6 +205,18 @@ impl WriterTask {
         }
         self.at(CommitPoint::After);
         Ok(outcomes)
+    }
+
+    async fn set_safety(&mut self, safety: Safety) -> Result<()> {
+        if self.safety != safety {
+            let sql = match safety {
+                Safety::Process => "PRAGMA synchronous = NORMAL",
+                Safety::Power => "PRAGMA synchronous = FULL",
+            };
+            self.tx.conn.execute(sql).await?;
+            self.safety = safety;
+        }
+        Ok(())
     }
 
     async fn rollback(&mut self) {
