@@ -188,7 +188,10 @@ impl<'e> Runner<'e> {
         }
         let (route, asked) = match self.request().await? {
             Ok(prepared) => prepared,
-            Err(error) => return self.note_failure(request, &error),
+            Err(error) => {
+                self.note_failure(request, &error);
+                return Ok(());
+            }
         };
         let Some(answer) = self.unless_interrupted(route.provider.call(&asked)).await? else { return Ok(()) };
         match answer {
@@ -198,7 +201,7 @@ impl<'e> Runner<'e> {
             }
             Err(error) => {
                 tracing::info!(session = %self.lease.session_id, %error, retryable = error.retryable, "a model request failed");
-                self.note_failure(request, &error)?;
+                self.note_failure(request, &error);
             }
         }
         Ok(())
@@ -216,14 +219,13 @@ impl<'e> Runner<'e> {
         step::replied(request, &route.provider_name, reply, permission, &mut || self.shared.world.id(Kind::Event))
     }
 
-    fn note_failure(&mut self, request: &Id, error: &ModelError) -> Result<()> {
+    fn note_failure(&mut self, request: &Id, error: &ModelError) {
         let now = self.now();
         let limits = &self.shared.limits.turn;
         let drafts = step::failed(&self.state, &self.thread, limits, request, error, now, &mut || {
             self.shared.world.id(Kind::Event)
         });
         self.note(drafts);
-        Ok(())
     }
 
     /// The next request, and where it goes.

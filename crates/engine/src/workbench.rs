@@ -126,11 +126,8 @@ impl Workbench {
     pub(crate) async fn forget(&self, session_key: i64, session: &Id) {
         self.close(session_key);
         let dir = self.dir.join(session.as_str());
-        let removed = blocking(move || match std::fs::remove_dir_all(&dir) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                Err(StoreError::Io { path: dir, source: error })
-            }
-            _ => Ok(()),
+        let removed = blocking(move || {
+            daybreak_sandbox::remove_tree(&dir).map_err(|source| StoreError::Io { path: dir, source })
         });
         if let Err(error) = removed.await {
             tracing::warn!(%error, session = %session, "a deleted session's directory could not be removed");
@@ -260,8 +257,10 @@ fn remove_others(dir: &Path, keep: &HashSet<PathBuf>) -> std::io::Result<()> {
 fn place(uploads: &Path, below: &Path, blob: &Path) -> Result<()> {
     let target = uploads.join(below);
     let failed = |source| StoreError::Io { path: target.clone(), source };
-    let size = std::fs::metadata(blob).map_err(failed)?.len();
-    if std::fs::metadata(&target).is_ok_and(|there| there.len() == size) {
+    // A copy carries its blob's time, so that an older file of the same size is not taken for it.
+    let identity = |metadata: std::fs::Metadata| Ok((metadata.len(), metadata.modified()?));
+    let wanted = std::fs::metadata(blob).and_then(identity).map_err(failed)?;
+    if std::fs::metadata(&target).and_then(identity).is_ok_and(|there| there == wanted) {
         return Ok(());
     }
     if let Some(parent) = target.parent() {
@@ -269,6 +268,7 @@ fn place(uploads: &Path, below: &Path, blob: &Path) -> Result<()> {
     }
     let part = uploads.with_extension("part");
     std::fs::copy(blob, &part).map_err(failed)?;
+    std::fs::File::options().write(true).open(&part).and_then(|file| file.set_modified(wanted.1)).map_err(failed)?;
     std::fs::rename(&part, &target).map_err(failed)
 }
 

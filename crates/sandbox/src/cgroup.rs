@@ -172,8 +172,18 @@ fn remove_leftovers(base: &Path) {
         let name = entry.file_name();
         let owner = name.to_str().and_then(|name| name.strip_prefix(NAME_PREFIX)?.split_once('-')).map(|(pid, _)| pid);
         if owner.is_some_and(|pid| !Path::new("/proc").join(pid).exists()) {
+            kill_all(&entry.path());
             let _ = fs::remove_dir(entry.path());
         }
+    }
+}
+
+/// A server that is killed while bubblewrap starts can leave it waiting forever for a word from its parent. It has run
+/// nothing of the agent's, but it must not stay. Processes of other pid namespaces are listed as 0 and left alone.
+fn kill_all(directory: &Path) {
+    let listed = fs::read_to_string(directory.join("cgroup.procs")).unwrap_or_default();
+    for pid in listed.lines().filter_map(|line| line.parse().ok()).filter_map(rustix::process::Pid::from_raw) {
+        let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
     }
 }
 

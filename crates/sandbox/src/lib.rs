@@ -29,6 +29,7 @@ mod seccomp;
 mod self_test;
 mod spawn;
 pub mod toolbox;
+mod tree;
 mod wire;
 
 pub use diagnosis::Unavailable;
@@ -37,3 +38,4 @@ pub use limits::Limits;
 pub use mounts::{Mounts, SandboxPaths};
 pub use output::{OutputBlock, ToolOutput};
 pub use sandbox::Sandbox;
+pub use tree::remove_tree;
