@@ -1,7 +1,7 @@
 //! What the engine asks a model, and what a model answers: neutral between vendors, shaped like Messages.
 //!
 //! A provider adapter (in `outbound`) turns a [`ModelRequest`] into one vendor's streaming call and the answer
-//! into a [`ModelReply`]. The blocks of a reply are kept as the vendor sent them ([`ReplyBlock::Raw`] next to what
+//! into a [`ModelReply`]. The blocks of a reply are kept as the vendor sent them ([`ReplyBlock::raw`] next to what
 //! we understood of them), so that the next request can replay them byte for byte: thinking signatures
 //! break otherwise.
 

@@ -75,7 +75,7 @@ impl Story {
     }
 
     fn flush(&mut self) {
-        for record in self.log[usize::try_from(self.seen).unwrap()..].to_vec() {
+        for record in self.log[usize::try_from(self.seen).unwrap()..].iter().cloned() {
             self.live.apply(Some(record.seq), record.at, record.body);
         }
         let drafts = std::mem::take(&mut self.pending);
