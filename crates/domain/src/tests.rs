@@ -305,6 +305,18 @@ fn a_refusal_that_no_retry_changes_ends_the_turn_at_once() {
 }
 
 #[test]
+fn messages_that_waited_together_are_taken_together_and_stay_apart() {
+    let mut story = Story::new();
+    story.say("one");
+    story.say("two");
+    assert!(story.run(&mut std::iter::empty()).is_some());
+    assert_eq!(story.live.transcript.messages("p").len(), 2);
+    story.run(&mut [Answer::Calls(2), Answer::Text, Answer::Text, Answer::Text].into_iter());
+    let sizes: Vec<usize> = story.live.transcript.messages("p").iter().map(|message| message.content.len()).collect();
+    assert_eq!(sizes, [1, 1, 3, 2, 1], "both results are in one message");
+}
+
+#[test]
 fn endless_tool_calls_are_stopped() {
     let mut story = Story::new();
     story.say("hi");

@@ -55,8 +55,12 @@ impl Transcript {
                     (Role::Assistant, kept.cloned().map(Block::Reply).collect())
                 }
             };
+            // Results of one reply belong together; messages of the client stay apart, as they were sent.
+            let is_result = matches!(entry, Entry::Result { .. });
             match messages.last_mut() {
-                Some(last) if last.role == role => last.content.extend(blocks),
+                Some(last) if is_result && matches!(last.content.last(), Some(Block::ToolResult { .. })) => {
+                    last.content.extend(blocks);
+                }
                 _ => messages.push(Message { role, content: blocks }),
             }
         }
