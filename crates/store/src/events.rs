@@ -4,7 +4,7 @@
 //! a queued one has the seq of the record that took it, and comes last until then.
 
 use crate::log::{self, Author, Target};
-use crate::page::{Created, Order};
+use crate::page::{Created, Order, check_cursor};
 use crate::sessions;
 use crate::{Result, Store, Tx, Workspace, resources};
 use daybreak_api::error::ApiError;
@@ -51,12 +51,7 @@ impl EventCursor {
     /// Reads a text that a client sent back with `order` and `created` bounds.
     pub fn decode(text: &str, order: Order, created: Created) -> std::result::Result<Self, ApiError> {
         let cursor = Self::read(text).ok_or_else(|| ApiError::invalid("page: not a cursor of this list"))?;
-        if cursor.order != order {
-            return Err(ApiError::invalid("page: the cursor belongs to the other order"));
-        }
-        if !(created.from..=created.to).contains(&cursor.at) {
-            return Err(ApiError::invalid("page: the cursor lies outside the created_at bounds"));
-        }
+        check_cursor((cursor.order, cursor.at), order, created)?;
         Ok(cursor)
     }
 
@@ -246,7 +241,8 @@ impl Span {
             Order::Asc => processed.unwrap_or(self.after),
             Order::Desc => processed.unwrap_or(0),
         };
-        let waiting = if last.waiting == 1 { last.position } else { 0 };
+        // What waited and was listed stays listed, also when processed events were the last of this page.
+        let waiting = if last.waiting == 1 { last.position } else { self.waiting_listed };
         EventCursor { order, head: if order == Order::Desc { self.head } else { 0 }, position, waiting, at: last.at }
     }
 }

@@ -78,12 +78,7 @@ impl Cursor {
     /// Reads a text that a client sent back with `order` and `created` bounds.
     pub fn decode(text: &str, order: Order, created: Created) -> Result<Self, ApiError> {
         let cursor = Self::read(text).ok_or_else(|| ApiError::invalid("page: not a cursor of this list"))?;
-        if cursor.order != order {
-            return Err(ApiError::invalid("page: the cursor belongs to the other order"));
-        }
-        if !(created.from..=created.to).contains(&cursor.at.micros()) {
-            return Err(ApiError::invalid("page: the cursor lies outside the created_at bounds"));
-        }
+        check_cursor((cursor.order, cursor.at.micros()), order, created)?;
         Ok(cursor)
     }
 
@@ -103,6 +98,17 @@ impl Cursor {
         let at = Timestamp::from_micros(i64::from_str_radix(at, 16).ok()?);
         Some(Self { order, back, key: i64::from_str_radix(key, 16).ok()?, at })
     }
+}
+
+/// Refuses a cursor that belongs to a list of another order, or lies outside the bounds of this one.
+pub(crate) fn check_cursor(cursor: (Order, i64), order: Order, created: Created) -> Result<(), ApiError> {
+    if cursor.0 != order {
+        return Err(ApiError::invalid("page: the cursor belongs to the other order"));
+    }
+    if !(created.from..=created.to).contains(&cursor.1) {
+        return Err(ApiError::invalid("page: the cursor lies outside the created_at bounds"));
+    }
+    Ok(())
 }
 
 /// A row that a list can be cut at.
