@@ -3,6 +3,7 @@
 //! [`AgentConfig`] is what a version holds: always complete, always resolved. A request changes a copy of it
 //! and [`AgentConfig::validate`] judges the result, so that create and update obey the same rules.
 
+use crate::bounded::Bounded;
 use crate::error::{ApiError, Result};
 use crate::id::Id;
 use crate::limits::{AGENT_DESCRIPTION_CHARS_MAX, AGENT_NAME_CHARS_MAX, AGENT_SYSTEM_CHARS_MAX, AGENT_TOOLS_MAX};
@@ -167,7 +168,7 @@ pub struct CreateAgent {
     #[serde(default)]
     system: Option<String>,
     #[serde(default)]
-    tools: Option<Vec<ToolParam>>,
+    tools: Option<Bounded<ToolParam, AGENT_TOOLS_MAX>>,
     #[serde(default)]
     metadata: Option<Metadata>,
     #[serde(default)]
@@ -196,7 +197,7 @@ pub struct UpdateAgent {
     #[serde(default)]
     system: Patch<String>,
     #[serde(default)]
-    tools: Patch<Vec<ToolParam>>,
+    tools: Patch<Bounded<ToolParam, AGENT_TOOLS_MAX>>,
     #[serde(default)]
     metadata: Patch<MetadataPatch>,
     #[serde(default)]
@@ -218,7 +219,7 @@ impl CreateAgent {
             description: self.description.filter(|text| !text.is_empty()),
             system: self.system.filter(|text| !text.is_empty()),
             model: self.model.resolve(None)?,
-            tools: tools::resolve(self.tools.unwrap_or_default())?,
+            tools: tools::resolve(self.tools.unwrap_or_default().into_vec())?,
             mcp_servers: Vec::new(),
             skills: Vec::new(),
             multiagent: None,
@@ -248,7 +249,7 @@ impl UpdateAgent {
         match self.tools {
             Patch::Keep => {}
             Patch::Clear => config.tools.clear(),
-            Patch::Set(tools) => config.tools = tools::resolve(tools)?,
+            Patch::Set(tools) => config.tools = tools::resolve(tools.into_vec())?,
         }
         metadata::patch(&mut config.metadata, self.metadata)?;
         config.validate()?;
@@ -270,8 +271,11 @@ impl AgentConfig {
     }
 }
 
-/// Refuses a text outside `min..=max` characters.
+/// Refuses a text outside `min..=max` characters, and the character that ends strings elsewhere.
 pub(crate) fn length(field: &str, text: &str, min: usize, max: usize) -> Result<()> {
+    if text.contains('\0') {
+        return Err(ApiError::invalid(format!("{field}: must not contain the character U+0000")));
+    }
     let chars = text.chars().count();
     if chars < min {
         return Err(ApiError::invalid(format!("{field}: must not be empty")));

@@ -54,9 +54,9 @@ pub enum Networking {
     Limited {
         /// Always empty until the egress path is available.
         allowed_hosts: Vec<String>,
-        /// Whether the hosts of MCP servers are added.
+        /// Always false, as above: whether the hosts of MCP servers are added.
         allow_mcp_servers: bool,
-        /// Whether package registries are added.
+        /// Always false, as above: whether package registries are added.
         allow_package_managers: bool,
     },
 }
@@ -165,7 +165,7 @@ impl ConfigParam {
             }
         }
         if let Some(networking) = self.networking {
-            config.networking = networking.resolve(&config.networking)?;
+            config.networking = networking.resolve()?;
         }
         if let Some(packages) = self.packages {
             check_packages(packages)?;
@@ -175,7 +175,7 @@ impl ConfigParam {
 }
 
 impl NetworkingParam {
-    fn resolve(self, before: &Networking) -> Result<Networking> {
+    fn resolve(self) -> Result<Networking> {
         let Self::Limited { allowed_hosts, allow_mcp_servers, allow_package_managers } = self else {
             return Ok(Networking::Unrestricted);
         };
@@ -185,17 +185,15 @@ impl NetworkingParam {
                 "network access from the sandbox is",
             ));
         }
-        let (mcp, registries) = match before {
-            Networking::Limited { allow_mcp_servers, allow_package_managers, .. } => {
-                (*allow_mcp_servers, *allow_package_managers)
+        for (field, given) in
+            [("allow_mcp_servers", allow_mcp_servers), ("allow_package_managers", allow_package_managers)]
+        {
+            if given == Some(true) {
+                let at = format!("config.networking.{field}");
+                return Err(ApiError::not_available(&at, "network access from the sandbox is"));
             }
-            Networking::Unrestricted => (false, false),
-        };
-        Ok(Networking::Limited {
-            allowed_hosts: Vec::new(),
-            allow_mcp_servers: allow_mcp_servers.unwrap_or(mcp),
-            allow_package_managers: allow_package_managers.unwrap_or(registries),
-        })
+        }
+        Ok(Networking::Limited { allowed_hosts: Vec::new(), allow_mcp_servers: false, allow_package_managers: false })
     }
 }
 
@@ -304,4 +302,39 @@ pub struct Environment {
     pub updated_at: Timestamp,
     /// When it was archived.
     pub archived_at: Option<Timestamp>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn create(body: Value) -> Result<EnvironmentConfig> {
+        serde_json::from_value::<CreateEnvironment>(body).unwrap().resolve()
+    }
+
+    #[test]
+    fn access_that_nobody_gets_yet_is_refused_by_name() {
+        for field in ["allow_mcp_servers", "allow_package_managers"] {
+            let limited = |value: Value| {
+                let networking = json!({"type": "limited", field: value});
+                create(json!({"name": "e", "config": {"type": "cloud", "networking": networking}}))
+            };
+            let told = limited(json!(true)).unwrap_err().message;
+            assert!(told.contains(&format!("config.networking.{field}")), "{told}");
+            assert!(limited(json!(false)).is_ok() && limited(json!(null)).is_ok());
+        }
+    }
+
+    #[test]
+    fn texts_have_no_null_character() {
+        for body in [
+            json!({"name": "a\u{0}"}),
+            json!({"name": "a", "description": "\u{0}"}),
+            json!({"name": "a", "metadata": {"k": "\u{0}"}}),
+        ] {
+            let told = create(body).unwrap_err().message;
+            assert!(told.contains("U+0000"), "{told}");
+        }
+    }
 }

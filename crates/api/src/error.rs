@@ -90,7 +90,7 @@ impl ApiError {
 
     /// 400 for a field whose feature this server does not have yet.
     pub fn not_available(field: &str, feature: &str) -> Self {
-        Self::invalid(format!("{field}: {feature} not available on this server yet; leave the field out"))
+        Self::invalid(format!("{field}: {feature} not available on this server yet"))
     }
 
     /// 404 for an object.

@@ -4,6 +4,7 @@
 //! limits of [`limits`]; what fails becomes an [`error::ApiError`] that says what was wrong and what is allowed.
 
 pub mod agent;
+pub mod bounded;
 pub mod content;
 pub mod environment;
 pub mod error;

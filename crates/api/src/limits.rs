@@ -2,6 +2,8 @@
 
 /// Bytes of a JSON request body.
 pub const JSON_BODY_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// Values in a JSON request body, of any kind and at any depth. Far more than any real request holds.
+pub const JSON_VALUES_MAX: usize = 250_000;
 /// Bytes of an uploaded file.
 pub const FILE_BYTES_MAX: u64 = 500 * 1024 * 1024;
 /// Characters of a file's name.
@@ -44,8 +46,8 @@ pub const INITIAL_FILE_DOCUMENTS_MAX: usize = 100;
 pub const SEND_EVENTS_MAX: usize = 1_000;
 /// Resources of a session.
 pub const SESSION_RESOURCES_MAX: usize = 500;
-/// Characters of a mount path.
-pub const MOUNT_PATH_CHARS_MAX: usize = 1_024;
+/// Bytes of a mount path. The kernel refuses paths of more than 4,096 bytes, and ours begin with the data directory.
+pub const MOUNT_PATH_BYTES_MAX: usize = 1_024;
 
 /// Page size of a list when none is asked for.
 pub const PAGE_DEFAULT: u32 = 20;

@@ -26,6 +26,9 @@ pub fn validate(metadata: &Metadata) -> Result<()> {
                 .push(format!("the value of `{}` has more than {METADATA_VALUE_CHARS_MAX} characters", shorten(key)));
         }
     }
+    if metadata.iter().any(|(key, value)| key.contains('\0') || value.contains('\0')) {
+        problems.push("keys and values must not contain the character U+0000".to_owned());
+    }
     if problems.is_empty() {
         return Ok(());
     }

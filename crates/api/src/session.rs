@@ -1,10 +1,11 @@
 //! Sessions: one agent at work in one sandbox.
 
 use crate::agent::{AgentSnapshot, length};
+use crate::bounded::Bounded;
 use crate::error::{ApiError, Result};
 use crate::event::{ClientEvent, parse_initial};
 use crate::id::{Id, Kind};
-use crate::limits::{MOUNT_PATH_CHARS_MAX, SESSION_RESOURCES_MAX, SESSION_TITLE_CHARS_MAX};
+use crate::limits::{INITIAL_EVENTS_MAX, MOUNT_PATH_BYTES_MAX, SESSION_RESOURCES_MAX, SESSION_TITLE_CHARS_MAX};
 use crate::metadata::{self, Metadata, MetadataPatch};
 use crate::patch::Patch;
 use crate::time::Timestamp;
@@ -154,9 +155,9 @@ pub struct CreateSession {
     #[serde(default)]
     metadata: Option<Metadata>,
     #[serde(default)]
-    resources: Option<Vec<Value>>,
+    resources: Option<Bounded<Value, SESSION_RESOURCES_MAX>>,
     #[serde(default)]
-    initial_events: Option<Vec<Value>>,
+    initial_events: Option<Bounded<Value, INITIAL_EVENTS_MAX>>,
     #[serde(default)]
     vault_ids: Option<Vec<Value>>,
     #[serde(default)]
@@ -252,13 +253,8 @@ fn check_title(title: Option<&str>) -> Result<()> {
     length("title", title.unwrap_or_default(), 0, SESSION_TITLE_CHARS_MAX)
 }
 
-fn parse_resources(resources: Vec<Value>) -> Result<Vec<NewFileResource>> {
-    if resources.len() > SESSION_RESOURCES_MAX {
-        return Err(ApiError::invalid(format!(
-            "resources: {} resources, at most {SESSION_RESOURCES_MAX} are allowed",
-            resources.len()
-        )));
-    }
+fn parse_resources(resources: Bounded<Value, SESSION_RESOURCES_MAX>) -> Result<Vec<NewFileResource>> {
+    let resources = resources.into_vec();
     let mut parsed: Vec<NewFileResource> = Vec::with_capacity(resources.len());
     for (index, resource) in resources.into_iter().enumerate() {
         let at = format!("resources.{index}");
@@ -307,12 +303,12 @@ fn mount_path(at: &str, given: &str) -> Result<String> {
     let below = given.strip_prefix(UPLOADS).filter(|rest| rest.starts_with('/')).unwrap_or(given);
     let parts: Vec<&str> = below.split('/').filter(|part| !part.is_empty()).collect();
     let plain = !parts.is_empty()
-        && given.chars().count() <= MOUNT_PATH_CHARS_MAX
+        && given.len() <= MOUNT_PATH_BYTES_MAX
         && parts.iter().all(|part| !matches!(*part, "." | "..") && part.len() <= 255)
         && !given.chars().any(char::is_control);
     if !plain {
         return Err(ApiError::invalid(format!(
-            "{at}.mount_path: expected a path of at most {MOUNT_PATH_CHARS_MAX} characters below {UPLOADS}, without `.` or `..`"
+            "{at}.mount_path: expected a path of at most {MOUNT_PATH_BYTES_MAX} bytes below {UPLOADS}, without `.` or `..`"
         )));
     }
     Ok(format!("{UPLOADS}/{}", parts.join("/")))
@@ -385,9 +381,29 @@ mod tests {
 
     #[test]
     fn mounts_do_not_collide() {
-        let resource = |path: &str| json!({"type": "file", "file_id": "file_1", "mount_path": path});
-        assert!(parse_resources(vec![resource("a/b"), resource("a/c")]).is_ok());
-        assert!(parse_resources(vec![resource("a"), resource("a")]).is_err());
-        assert!(parse_resources(vec![resource("a"), resource("a/b")]).is_err());
+        let mounted = |paths: [&str; 2]| {
+            let resources = paths.map(|path| json!({"type": "file", "file_id": "file_1", "mount_path": path}));
+            parse_resources(serde_json::from_value(json!(resources)).unwrap())
+        };
+        assert!(mounted(["a/b", "a/c"]).is_ok());
+        assert!(mounted(["a", "a"]).is_err());
+        assert!(mounted(["a", "a/b"]).is_err());
+    }
+
+    #[test]
+    fn too_many_resources_are_refused_while_they_are_read() {
+        let read = |count: usize| {
+            let resources = vec![json!({}); count];
+            let body = json!({"agent": "agent_1", "environment_id": "env_1", "resources": resources});
+            serde_json::from_value::<CreateSession>(body)
+        };
+        assert!(read(SESSION_RESOURCES_MAX).is_ok());
+        assert!(read(SESSION_RESOURCES_MAX + 1).unwrap_err().to_string().contains("at most 500"));
+    }
+
+    #[test]
+    fn a_title_has_no_null_character() {
+        let told = check_title(Some("a\u{0}b")).unwrap_err().message;
+        assert_eq!(told, "title: must not contain the character U+0000");
     }
 }

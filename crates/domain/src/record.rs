@@ -50,6 +50,8 @@ pub enum Private {
         /// The ids of the `agent.tool_use` events, one for each tool call of the reply in its order.
         calls: Vec<Id>,
     },
+    /// What lay in the outputs folder has become files.
+    OutputsCollected,
     /// The model failed; ask again at this time.
     Backoff {
         /// When.

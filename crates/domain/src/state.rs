@@ -18,6 +18,8 @@ pub struct State {
     pub phase: Phase,
     /// Events that wait to be taken, by their seq.
     pub queue: BTreeMap<i64, Queued>,
+    /// How many of them are interrupts.
+    interrupts: usize,
     /// The conversation as the model sees it.
     pub transcript: Transcript,
     /// Tokens and time used so far.
@@ -28,6 +30,8 @@ pub struct State {
     pub tool_rounds: u32,
     /// Model requests that failed one after the other.
     pub failures: u32,
+    /// Whether a tool has run since what lies in the outputs folder became files.
+    pub outputs_pending: bool,
     /// Whether the shell has been used: after a restart its variables are gone, and the model is told so.
     pub shell_used: bool,
 }
@@ -110,7 +114,7 @@ impl State {
 
     /// Whether an interrupt waits.
     pub fn is_interrupted(&self) -> bool {
-        self.queue.values().any(|queued| *queued == Queued::Interrupt)
+        self.interrupts > 0
     }
 
     /// Adds one record. `seq` is its place in the log; a record of our own that has none yet passes `None`,
@@ -120,6 +124,7 @@ impl State {
             RecordBody::Event(event) => self.apply_event(seq, at, event),
             RecordBody::Private(Private::Taken { seq }) => self.apply_taken(seq),
             RecordBody::Private(Private::Backoff { until }) => self.phase = Phase::Waiting { until },
+            RecordBody::Private(Private::OutputsCollected) => self.outputs_pending = false,
             RecordBody::Private(Private::Reply { provider, reply, calls }) => {
                 self.transcript.push_reply(&provider, &reply);
                 let mut ids = calls.into_iter();
@@ -136,8 +141,10 @@ impl State {
     }
 
     fn apply_taken(&mut self, seq: i64) {
-        if let Some(Queued::Message(content)) = self.queue.remove(&seq) {
-            self.transcript.push_user(content);
+        match self.queue.remove(&seq) {
+            Some(Queued::Message(content)) => self.transcript.push_user(content),
+            Some(Queued::Interrupt) => self.interrupts -= 1,
+            None => {}
         }
     }
 
@@ -193,9 +200,9 @@ impl State {
     }
 
     fn enqueue(&mut self, seq: Option<i64>, queued: Queued) {
-        if let Some(seq) = seq {
-            self.queue.insert(seq, queued);
-        }
+        let Some(seq) = seq else { return };
+        self.interrupts += usize::from(queued == Queued::Interrupt);
+        self.queue.insert(seq, queued);
     }
 
     fn note_permission(&mut self, id: &Id, permission: EvaluatedPermission) {
@@ -235,6 +242,7 @@ impl State {
         if calls.is_empty() {
             self.phase = Phase::Ready;
         }
+        self.outputs_pending = true;
         self.shell_used |= call.name == "bash";
         self.transcript.push_result(call.provider_id, content, is_error);
     }

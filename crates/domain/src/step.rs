@@ -24,6 +24,8 @@ use serde_json::Map;
 pub struct TurnLimits {
     /// Model requests of one turn that are answered with tool calls.
     pub tool_rounds_max: u32,
+    /// How long one turn may take, in milliseconds. Checked before each model request.
+    pub turn_ms_max: u64,
     /// Times that one model request is tried.
     pub model_attempts_max: u32,
     /// Wait after the first failure, in milliseconds. It doubles with each further one.
@@ -34,7 +36,13 @@ pub struct TurnLimits {
 
 impl Default for TurnLimits {
     fn default() -> Self {
-        Self { tool_rounds_max: 200, model_attempts_max: 6, backoff_ms_min: 500, backoff_ms_max: 60_000 }
+        Self {
+            tool_rounds_max: 200,
+            turn_ms_max: 12 * 60 * 60 * 1000,
+            model_attempts_max: 6,
+            backoff_ms_min: 500,
+            backoff_ms_max: 60_000,
+        }
     }
 }
 
@@ -109,6 +117,10 @@ pub fn decide(
             page.event(EventBody::SessionError { error: tool_limit_error(limits) });
             Act::Again
         }
+        Phase::Ready if has_run_out_of_time(state, limits, now) => {
+            page.event(EventBody::SessionError { error: time_limit_error(limits) });
+            Act::Again
+        }
         Phase::Ready => Act::Ask { request: page.event(EventBody::ModelRequestStart {}) },
         Phase::Calling { calls } => calls.front().map_or(Act::Again, |call| Act::Run(call.clone())),
         Phase::Waiting { until } if *until > now => Act::Wait { until: *until },
@@ -141,9 +153,9 @@ pub fn recovery(state: &State, id: NewId<'_>) -> Vec<Draft> {
     page.drafts
 }
 
-/// What a tool call is told whose runner died.
-pub const INTERRUPTED_BY_RESTART: &str = "The server was restarted while this tool call was running. The call was \
-     interrupted, it was not run again, and its effect is unknown: check before repeating it.";
+/// What a tool call is told whose runner died or had to let go.
+pub const INTERRUPTED_BY_RESTART: &str = "The tool call was interrupted: the server stopped or failed while it was \
+     running. It was not run again, and its effect is unknown: check before repeating it.";
 
 /// What a tool call is told that the client interrupted.
 pub const INTERRUPTED_BY_USER: &str = "Tool execution was interrupted before completion. Please retry.";
@@ -273,6 +285,19 @@ fn tool_limit_error(limits: &TurnLimits) -> SessionError {
             "The agent called tools in {} rounds of one turn, the most that is allowed.",
             limits.tool_rounds_max
         ),
+        retry_status: RetryStatus::Exhausted,
+    }
+}
+
+fn has_run_out_of_time(state: &State, limits: &TurnLimits, now: Timestamp) -> bool {
+    let spent_ms = state.running_since.map_or(0, |since| (now.micros() - since.micros()) / 1000);
+    u64::try_from(spent_ms).is_ok_and(|spent| spent > limits.turn_ms_max)
+}
+
+fn time_limit_error(limits: &TurnLimits) -> SessionError {
+    SessionError {
+        kind: SessionErrorKind::Unknown,
+        message: format!("The turn took longer than the {} seconds that are allowed.", limits.turn_ms_max / 1000),
         retry_status: RetryStatus::Exhausted,
     }
 }

@@ -1,7 +1,7 @@
 //! The conversation as the model sees it, grown one record at a time.
 
 use crate::model::{Block, Message, ModelReply, ReplyBlock, ReplyKind, Role};
-use daybreak_api::content::ContentBlock;
+use daybreak_api::content::{ContentBlock, Source};
 
 /// The conversation so far.
 #[derive(Debug, Clone, Default)]
@@ -32,6 +32,23 @@ impl Transcript {
     /// A tool call ended.
     pub(crate) fn push_result(&mut self, tool_use_id: String, content: Vec<ContentBlock>, is_error: bool) {
         self.entries.push(Entry::Result { tool_use_id, content, is_error });
+    }
+
+    /// About how much memory the conversation takes, in bytes.
+    pub fn size_bytes(&self) -> usize {
+        let block = |block: &ContentBlock| match block {
+            ContentBlock::Text { text } => text.len(),
+            ContentBlock::Image { source } | ContentBlock::Document { source, .. } => match source {
+                Source::Base64 { data, .. } | Source::Text { data, .. } => data.len(),
+                Source::Url { .. } | Source::File { .. } => 0,
+            },
+        };
+        let entry = |entry: &Entry| match entry {
+            Entry::User(content) | Entry::Result { content, .. } => content.iter().map(block).sum::<usize>(),
+            // A block is kept twice: as it came, and as we understood it.
+            Entry::Reply { blocks, .. } => blocks.iter().map(|block| 2 * block.raw.get().len()).sum(),
+        };
+        self.entries.iter().map(|it| entry(it) + std::mem::size_of::<Entry>()).sum()
     }
 
     /// The messages of the next request to `provider`. Blocks of another provider lose what only that one

@@ -7,17 +7,18 @@ use daybreak_api::id::{Id, Kind};
 use daybreak_domain::model::{Block, Message};
 use daybreak_store::{Result, Workspace};
 
-/// Bytes of a file that is put into a request.
-const FILE_IN_REQUEST_BYTES_MAX: u64 = 20 * 1024 * 1024;
+/// Bytes of all files that are put into one request. A provider takes some 32 MB, and base64 adds a third.
+const FILES_IN_REQUEST_BYTES_MAX: u64 = 20 * 1024 * 1024;
 
 /// Replaces every `file` source by its bytes. A file that is gone or too large becomes a line of text that says so:
 /// a conversation must not become unusable because one of its files was deleted.
 pub(crate) async fn resolve_files(shared: &Shared, ws: Workspace, messages: &mut [Message]) -> Result<()> {
+    let mut left_bytes = FILES_IN_REQUEST_BYTES_MAX;
     for block in messages.iter_mut().flat_map(|message| &mut message.content) {
         let Block::Content(content) = block else { continue };
         let (ContentBlock::Image { source } | ContentBlock::Document { source, .. }) = content else { continue };
         let Source::File { file_id } = source else { continue };
-        match load(shared, ws, file_id).await? {
+        match load(shared, ws, file_id, &mut left_bytes).await? {
             Ok(loaded) => *source = loaded,
             Err(problem) => *content = ContentBlock::text(format!("[The file {file_id} {problem}]")),
         }
@@ -25,12 +26,23 @@ pub(crate) async fn resolve_files(shared: &Shared, ws: Workspace, messages: &mut
     Ok(())
 }
 
-async fn load(shared: &Shared, ws: Workspace, file_id: &str) -> Result<std::result::Result<Source, String>> {
+async fn load(
+    shared: &Shared,
+    ws: Workspace,
+    file_id: &str,
+    left_bytes: &mut u64,
+) -> Result<std::result::Result<Source, String>> {
     let Some(id) = Id::parse(Kind::File, file_id) else { return Ok(Err("has no valid id.".to_owned())) };
     let Some(row) = shared.log.file(ws, &id).await? else { return Ok(Err("has been deleted.".to_owned())) };
-    if row.file.size_bytes > FILE_IN_REQUEST_BYTES_MAX {
-        return Ok(Err(format!("is larger than the {FILE_IN_REQUEST_BYTES_MAX} bytes that a message can carry.")));
+    if row.file.expires_at.is_some_and(|expires| expires <= shared.world.now()) {
+        return Ok(Err("has expired.".to_owned()));
     }
+    let Some(left) = left_bytes.checked_sub(row.file.size_bytes) else {
+        return Ok(Err(format!(
+            "is left out: files of more than {FILES_IN_REQUEST_BYTES_MAX} bytes together do not fit into a request."
+        )));
+    };
+    *left_bytes = left;
     let bytes = match tokio::fs::read(shared.store.blobs().path(&row.blob)).await {
         Ok(bytes) => bytes,
         Err(error) => {

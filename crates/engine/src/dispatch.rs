@@ -7,7 +7,9 @@ use crate::Shared;
 use crate::runner::Runner;
 use daybreak_api::time::Timestamp;
 use daybreak_domain::record::Record;
-use std::collections::HashSet;
+use daybreak_store::leases::Released;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -30,7 +32,8 @@ struct Inner {
     shared: Arc<Shared>,
     /// Names this process in leases.
     owner: String,
-    running: Mutex<HashSet<i64>>,
+    /// Sessions that have a runner here, and whether one was hinted at meanwhile.
+    running: Mutex<HashMap<i64, bool>>,
     permits: Arc<Semaphore>,
     stopping: Arc<AtomicBool>,
     /// Wakes runners that wait, when the engine stops.
@@ -80,7 +83,7 @@ impl Dispatcher {
 }
 
 impl Inner {
-    fn running(&self) -> std::sync::MutexGuard<'_, HashSet<i64>> {
+    fn running(&self) -> std::sync::MutexGuard<'_, HashMap<i64, bool>> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -110,6 +113,7 @@ impl Inner {
                 }
             }
             self.shared.workbench.close_stale();
+            self.shared.store.feed().prune();
         }
     }
 
@@ -119,23 +123,32 @@ impl Inner {
     }
 
     fn dispatch(self: &Arc<Self>, session_key: i64) {
-        if self.stopping.load(Ordering::SeqCst) || !self.running().insert(session_key) {
+        if self.stopping.load(Ordering::SeqCst) {
             return;
         }
+        match self.running().entry(session_key) {
+            Entry::Occupied(mut hinted) => {
+                *hinted.get_mut() = true;
+                return;
+            }
+            Entry::Vacant(place) => place.insert(false),
+        };
         let inner = Arc::clone(self);
         tokio::spawn(async move {
-            // A panic in a runner must not leave the session marked as running.
-            let guard = Running { inner: Arc::clone(&inner), session_key };
-            let Ok(_permit) = inner.permits.acquire().await else { return };
-            let more = inner.run(session_key, guard).await;
-            if more {
-                inner.dispatch(session_key);
+            let mut place = Place { inner: Arc::clone(&inner), session_key, is_taken: true };
+            while !inner.stopping.load(Ordering::SeqCst) {
+                let Ok(permit) = inner.permits.acquire().await else { return };
+                let more = inner.run(session_key).await;
+                drop(permit);
+                if place.leave_unless(more) {
+                    return;
+                }
             }
         });
     }
 
-    /// Claims and runs a session. True when there is more to do.
-    async fn run(&self, session_key: i64, guard: Running) -> bool {
+    /// Claims, runs and releases a session. True when there is more to do.
+    async fn run(&self, session_key: i64) -> bool {
         let now = self.shared.world.now();
         let lease = match self.shared.log.claim(session_key, &self.owner, now, self.lease_end(now)).await {
             Ok(Some(lease)) => lease,
@@ -153,10 +166,16 @@ impl Inner {
             tracing::warn!(session = %lease.session_id, %error, "a session was let go; it will be found again");
             tokio::time::sleep(RETRY_AFTER).await;
         }
-        // Before the lease: a hint that arrives between the two finds the lease taken, and the release sees its event.
-        drop(guard);
+        // What was hinted at until here, the release sees by itself.
+        self.running().insert(session_key, false);
         match self.shared.log.release(&lease).await {
-            Ok(more) => more && outcome.is_ok(),
+            Ok(Released::AtRest) => false,
+            Ok(Released::MoreWork) => true,
+            Ok(Released::Lost) => {
+                // Archived or deleted while its last turn ended: nothing of it stays warm.
+                self.shared.workbench.close(session_key);
+                false
+            }
             Err(error) => {
                 tracing::warn!(session = %lease.session_id, %error, "a lease could not be given back; it will run out");
                 false
@@ -165,14 +184,32 @@ impl Inner {
     }
 }
 
-struct Running {
+/// A session's place among the running ones. A panic in a runner gives it back too.
+struct Place {
     inner: Arc<Inner>,
     session_key: i64,
+    is_taken: bool,
 }
 
-impl Drop for Running {
+impl Place {
+    /// Gives the place back, unless there is more to do or has been hinted at.
+    fn leave_unless(&mut self, more: bool) -> bool {
+        let mut running = self.inner.running();
+        let hinted = running.insert(self.session_key, false).unwrap_or(false);
+        if more || hinted {
+            return false;
+        }
+        running.remove(&self.session_key);
+        self.is_taken = false;
+        true
+    }
+}
+
+impl Drop for Place {
     fn drop(&mut self) {
-        self.inner.running().remove(&self.session_key);
+        if self.is_taken {
+            self.inner.running().remove(&self.session_key);
+        }
         self.inner.ended.notify_waiters();
     }
 }

@@ -10,6 +10,7 @@
 
 mod content;
 pub mod dispatch;
+mod folds;
 pub mod log;
 mod outputs;
 mod prompt;
@@ -84,6 +85,7 @@ pub(crate) struct Shared {
     store: Store,
     log: Arc<dyn log::Log>,
     models: Arc<Models>,
+    folds: folds::Folds,
     workbench: workbench::Workbench,
     world: Arc<dyn World>,
     limits: Limits,
@@ -97,10 +99,13 @@ impl Engine {
             log: Arc::new(parts.store.clone()),
             store: parts.store,
             models: parts.models,
+            folds: folds::Folds::default(),
             workbench,
             world: parts.world,
             limits: parts.limits,
         });
+        let sweeping = Arc::clone(&shared);
+        tokio::spawn(async move { sweeping.workbench.sweep(&sweeping.store).await });
         let dispatcher = dispatch::Dispatcher::start(Arc::clone(&shared));
         Self { shared, dispatcher }
     }
@@ -126,7 +131,7 @@ impl Engine {
     /// When the file cannot be copied; the text is for the operator.
     pub async fn mount(&self, session: &Id, resource: &FileResource, blob: &str) -> Result<(), String> {
         let blob = self.shared.store.blobs().path(blob);
-        self.shared.workbench.mount(session, resource, blob).await
+        self.shared.workbench.mount(session, resource, blob, self.shared.world.unique()).await
     }
 
     /// Makes a file disappear from the session's sandbox.

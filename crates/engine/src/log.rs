@@ -5,6 +5,7 @@ use daybreak_api::id::Id;
 use daybreak_api::time::Timestamp;
 use daybreak_domain::record::{Draft, Record};
 use daybreak_store::files::FileRow;
+use daybreak_store::leases::Released;
 use daybreak_store::log::{Cache, Lease};
 use daybreak_store::sessions::SessionRow;
 use daybreak_store::{Result, Store, Workspace};
@@ -19,8 +20,8 @@ pub trait Log: Send + Sync {
     async fn claim(&self, session_key: i64, owner: &str, now: Timestamp, until: Timestamp) -> Result<Option<Lease>>;
     /// Keeps every lease of `owner` for longer.
     async fn renew(&self, owner: &str, until: Timestamp) -> Result<()>;
-    /// Gives a lease back. True when more work has arrived meanwhile.
-    async fn release(&self, lease: &Lease) -> Result<bool>;
+    /// Gives a lease back.
+    async fn release(&self, lease: &Lease) -> Result<Released>;
     /// The session behind a lease.
     async fn session(&self, lease: &Lease) -> Result<Option<SessionRow>>;
     /// The records beyond `after`.
@@ -51,7 +52,7 @@ impl Log for Store {
     async fn renew(&self, owner: &str, until: Timestamp) -> Result<()> {
         self.renew_leases(owner, until).await
     }
-    async fn release(&self, lease: &Lease) -> Result<bool> {
+    async fn release(&self, lease: &Lease) -> Result<Released> {
         self.release(lease).await
     }
     async fn session(&self, lease: &Lease) -> Result<Option<SessionRow>> {

@@ -10,7 +10,7 @@ use daybreak_api::file::mime_type_of;
 use daybreak_api::id::Kind;
 use daybreak_api::limits::FILE_BYTES_MAX;
 use daybreak_store::files::NewFile;
-use daybreak_store::sessions::SessionRow;
+use daybreak_store::log::Lease;
 use daybreak_store::{Result, Store, StoreError};
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags};
 use std::collections::BTreeMap;
@@ -35,7 +35,7 @@ pub(crate) struct Stamp {
 /// Stores every output that has changed since `known`, and returns what they look like now.
 pub(crate) async fn collect(
     shared: &Shared,
-    session: &SessionRow,
+    lease: &Lease,
     root: PathBuf,
     known: BTreeMap<String, Stamp>,
 ) -> Result<BTreeMap<String, Stamp>> {
@@ -46,31 +46,33 @@ pub(crate) async fn collect(
     if changed.is_empty() {
         return Ok(found);
     }
-    let stored: BTreeMap<String, String> = shared
-        .store
-        .outputs(session.workspace, &session.id)
-        .await?
-        .into_iter()
-        .filter_map(|row| Some((row.output_path?, row.sha256)))
-        .collect();
+    let seen = shared.store.seen_outputs(lease.workspace, &lease.session_id).await?;
     for path in changed {
         let id = shared.world.id(Kind::File);
         let (store, root, name, blob_name) = (shared.store.clone(), root.clone(), path.clone(), id.to_string());
-        let same_as = stored.get(&path).cloned();
-        let Some(blob) = blocking(move || copy(&store, &root, &name, &blob_name, same_as)).await? else { continue };
-        let filename = path.rsplit('/').next().unwrap_or(&path).to_owned();
+        let same_as: Vec<String> =
+            seen.iter().filter(|(of, _)| *of == path).map(|(_, sha256)| sha256.clone()).collect();
+        let Some(blob) = blocking(move || copy(&store, &root, &name, &blob_name, &same_as)).await? else { continue };
+        let filename = clean_name(path.rsplit('/').next().unwrap_or(&path));
         let mime_type = mime_type_of(&filename).to_owned();
         let new = NewFile { id, filename, mime_type, blob, expires_at: None };
-        let at = shared.world.now();
-        shared.store.replace_output(session.workspace, session.id.clone(), path, new, at).await?;
+        shared.store.replace_output(lease, path, new, shared.world.now()).await?;
     }
     Ok(found)
+}
+
+/// A name that the Files API would take from an upload as well.
+fn clean_name(name: &str) -> String {
+    name.chars().map(|c| if c.is_control() || "<>:\"|?*\\".contains(c) { '_' } else { c }).collect()
 }
 
 fn walk(root: &Path) -> Result<BTreeMap<String, Stamp>> {
     let mut found = BTreeMap::new();
     let failed = |error: rustix::io::Errno| StoreError::Io { path: root.to_owned(), source: error.into() };
-    let root_fd = open_root(root).map_err(failed)?;
+    let root_fd = match open_root(root) {
+        Err(rustix::io::Errno::NOENT) => return Ok(found),
+        opened => opened.map_err(failed)?,
+    };
     let mut folders = vec![(String::new(), 0)];
     while let Some((folder, depth)) = folders.pop() {
         // Whatever cannot be opened has changed under our hands; the next look sees it again.
@@ -110,7 +112,7 @@ fn copy(
     root: &Path,
     path: &str,
     blob: &str,
-    same_as: Option<String>,
+    same_as: &[String],
 ) -> Result<Option<daybreak_store::blobs::Blob>> {
     let Ok(root_fd) = open_root(root) else { return Ok(None) };
     let Ok(fd) = open_beneath(&root_fd, path, OFlags::RDONLY | OFlags::NONBLOCK) else { return Ok(None) };
@@ -123,7 +125,7 @@ fn copy(
         tracing::warn!(path, limit_bytes = FILE_BYTES_MAX, "an output was left where it is: it is too large");
         return Ok(None);
     }
-    if same_as.is_some_and(|sha256| sha256 == writer.sha256()) {
+    if same_as.contains(&writer.sha256()) {
         return Ok(None);
     }
     Ok(Some(writer.finish()?))

@@ -6,6 +6,7 @@
 use crate::Shared;
 use crate::content;
 use crate::dispatch::fold;
+use crate::folds::Fold;
 use crate::prompt;
 use crate::workbench::Bench;
 use daybreak_api::content::ContentBlock;
@@ -13,13 +14,14 @@ use daybreak_api::event::{EvaluatedPermission, Evaluation};
 use daybreak_api::id::{Id, Kind};
 use daybreak_api::time::Timestamp;
 use daybreak_domain::model::{ModelError, ModelErrorKind, ModelReply, ModelRequest};
-use daybreak_domain::record::Draft;
+use daybreak_domain::record::{Draft, Private};
 use daybreak_domain::state::{Call, Phase, State};
 use daybreak_domain::step::{self, Act, ThreadName};
 use daybreak_outbound::Route;
 use daybreak_store::log::{Cache, Lease};
 use daybreak_store::sessions::SessionRow;
 use daybreak_store::{Result, StoreError};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::sync::{Notify, watch};
@@ -27,7 +29,7 @@ use tokio::sync::{Notify, watch};
 pub(crate) struct Runner<'e> {
     shared: &'e Shared,
     lease: Lease,
-    session: SessionRow,
+    session: Arc<SessionRow>,
     thread: ThreadName,
     state: State,
     /// The seq up to which the state holds everything that others have written.
@@ -37,6 +39,8 @@ pub(crate) struct Runner<'e> {
     pending_at: Option<Timestamp>,
     head: watch::Receiver<i64>,
     bench: Option<Bench>,
+    /// The outputs folder could not be read; this turn does not try again.
+    cannot_collect: bool,
     stopping: &'e AtomicBool,
     stop: &'e Notify,
 }
@@ -49,10 +53,11 @@ impl<'e> Runner<'e> {
         stopping: &'e AtomicBool,
         stop: &'e Notify,
     ) -> Result<Self> {
-        let session = shared.log.session(&lease).await?.ok_or(StoreError::StaleEpoch)?;
+        let session = Arc::new(shared.log.session(&lease).await?.ok_or(StoreError::StaleEpoch)?);
         let head = shared.log.watch(lease.session_key);
-        let mut state = State::default();
-        let seen = fold(&mut state, shared.log.records(lease.session_key, 0).await?).unwrap_or(0);
+        let Fold { mut state, seen } =
+            shared.folds.take(&lease).unwrap_or_else(|| Fold { state: State::default(), seen: 0 });
+        let seen = fold(&mut state, shared.log.records(lease.session_key, seen).await?).unwrap_or(seen);
         let thread = ThreadName { id: session.thread_id.clone(), agent: session.agent.name.clone() };
         Ok(Self {
             shared,
@@ -65,6 +70,7 @@ impl<'e> Runner<'e> {
             pending_at: None,
             head,
             bench: None,
+            cannot_collect: false,
             stopping,
             stop,
         })
@@ -76,6 +82,9 @@ impl<'e> Runner<'e> {
         if let Some(bench) = self.bench.take() {
             self.shared.workbench.put_back(self.lease.session_key, bench, outcome.is_ok());
         }
+        if outcome.is_ok() {
+            self.shared.folds.keep(&self.lease, Fold { state: self.state, seen: self.seen });
+        }
         outcome
     }
 
@@ -83,7 +92,7 @@ impl<'e> Runner<'e> {
         let recovered = step::recovery(&self.state, &mut || self.shared.world.id(Kind::Event));
         self.note(recovered);
         loop {
-            if self.about_to_rest() {
+            if matches!(self.state.phase, Phase::Done { .. }) && !self.state.is_interrupted() {
                 self.collect_outputs().await?;
             }
             let now = self.now();
@@ -101,7 +110,10 @@ impl<'e> Runner<'e> {
                 Act::Wait { until } => self.wait(until).await?,
                 Act::Rest => {
                     self.flush().await?;
-                    if self.state.queue.is_empty() {
+                    // After an interrupt: its client is told first.
+                    self.collect_outputs().await?;
+                    self.flush().await?;
+                    if self.state.queue.is_empty() || self.state.phase == Phase::Terminated {
                         return Ok(());
                     }
                 }
@@ -113,11 +125,6 @@ impl<'e> Runner<'e> {
     /// only report them as interrupted.
     fn must_stop(&self, act: &Act) -> bool {
         self.stopping.load(Ordering::SeqCst) && matches!(act, Act::Ask { .. } | Act::Wait { .. })
-    }
-
-    fn about_to_rest(&self) -> bool {
-        let used = self.bench.as_ref().is_some_and(Bench::has_run);
-        used && (matches!(self.state.phase, Phase::Done { .. }) || self.state.is_interrupted())
     }
 
     /// The time at which everything now pending happens.
@@ -175,6 +182,11 @@ impl<'e> Runner<'e> {
                     if changed.is_err() {
                         return Ok(Some(act.await));
                     }
+                    // Clients may be sending a lot; an interrupt can wait this long to be seen.
+                    tokio::select! {
+                        done = &mut act => return Ok(Some(done)),
+                        () = tokio::time::sleep(LOOK_EVERY) => {}
+                    }
                     self.catch_up().await?;
                 }
             }
@@ -186,13 +198,21 @@ impl<'e> Runner<'e> {
         if self.state.is_interrupted() {
             return Ok(());
         }
-        let (route, asked) = match self.request().await? {
-            Ok(prepared) => prepared,
-            Err(error) => {
-                self.note_failure(request, &error);
+        let route = match self.shared.models.resolve(&self.session.agent.model.id) {
+            Ok(route) => route,
+            Err(unknown) => {
+                let kind = ModelErrorKind::RequestFailed;
+                let message = unknown.to_string();
+                self.note_failure(request, &ModelError { kind, message, retryable: false, retry_after_ms: None });
                 return Ok(());
             }
         };
+        let mut asked = self.request(&route);
+        let files = content::resolve_files(self.shared, self.lease.workspace, &mut asked.messages);
+        match self.unless_interrupted(files).await? {
+            Some(resolved) => resolved?,
+            None => return Ok(()),
+        }
         let Some(answer) = self.unless_interrupted(route.provider.call(&asked)).await? else { return Ok(()) };
         match answer {
             Ok(reply) => {
@@ -228,32 +248,18 @@ impl<'e> Runner<'e> {
         self.note(drafts);
     }
 
-    /// The next request, and where it goes.
-    async fn request(&self) -> Result<std::result::Result<(Route, ModelRequest), ModelError>> {
+    /// The next request. The files in it are still named by their ids.
+    fn request(&self, route: &Route) -> ModelRequest {
         let agent = &self.session.agent;
-        let route = match self.shared.models.resolve(&agent.model.id) {
-            Ok(route) => route,
-            Err(unknown) => {
-                return Ok(Err(ModelError {
-                    kind: ModelErrorKind::RequestFailed,
-                    message: unknown.to_string(),
-                    retryable: false,
-                    retry_after_ms: None,
-                }));
-            }
-        };
-        let mut messages = self.state.transcript.messages(&route.provider_name);
-        content::resolve_files(self.shared, self.lease.workspace, &mut messages).await?;
-        let request = ModelRequest {
+        ModelRequest {
             model: route.upstream.clone(),
             agent: agent.name.clone(),
             system: prompt::system(agent, &self.shared.workbench.paths(&self.session.id)),
-            messages,
+            messages: self.state.transcript.messages(&route.provider_name),
             tools: prompt::tools(agent),
             max_tokens: route.max_output_tokens,
             effort: agent.model.effort.asked_for().map(str::to_owned),
-        };
-        Ok(Ok((route, request)))
+        }
     }
 
     async fn run_tool(&mut self, call: &Call) -> Result<()> {
@@ -292,7 +298,17 @@ impl<'e> Runner<'e> {
         let Ok(input) = &call.input else { return Ok(None) };
         let mut bench = match self.bench.take() {
             Some(bench) => bench,
-            None => self.shared.workbench.take(self.shared, &self.session).await?,
+            None => {
+                let (shared, session) = (self.shared, Arc::clone(&self.session));
+                match self.unless_interrupted(shared.workbench.take(shared, &session)).await? {
+                    None => return Ok(None),
+                    Some(Ok(bench)) => bench,
+                    Some(Err(error)) => {
+                        tracing::error!(session = %self.lease.session_id, ?error, "a session's files are not ready");
+                        return Ok(Some((vec![ContentBlock::text(NOT_READY)], true)));
+                    }
+                }
+            }
         };
         let knows_shell = self.state.shell_used;
         let output = self.unless_interrupted(bench.call(&call.name, input, knows_shell, SHELL_LOST)).await;
@@ -318,15 +334,36 @@ impl<'e> Runner<'e> {
         Ok(())
     }
 
-    /// What the agent has left for its client becomes files before anyone is told that it is done.
+    /// What the agent has left for its client becomes files, before the client is told that it is done.
     async fn collect_outputs(&mut self) -> Result<()> {
+        if !self.state.outputs_pending || self.cannot_collect {
+            return Ok(());
+        }
         self.flush().await?;
-        if let Some(bench) = &mut self.bench {
-            bench.collect_outputs(self.shared, &self.session).await?;
+        let (shared, lease) = (self.shared, self.lease.clone());
+        let known = self.bench.as_mut().map(|bench| std::mem::take(&mut bench.stamps)).unwrap_or_default();
+        match self.unless_interrupted(shared.workbench.collect(shared, &lease, known)).await? {
+            None => {}
+            Some(Ok(stamps)) => {
+                if let Some(bench) = &mut self.bench {
+                    bench.stamps = stamps;
+                }
+                self.note(vec![Draft::Private(Private::OutputsCollected)]);
+            }
+            Some(Err(StoreError::StaleEpoch)) => return Err(StoreError::StaleEpoch),
+            Some(Err(error)) => {
+                tracing::error!(session = %lease.session_id, ?error, "outputs could not be collected; the next turn tries again");
+                self.cannot_collect = true;
+            }
         }
         Ok(())
     }
 }
+
+/// How often a runner that waits for an act looks at what clients have sent.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+const NOT_READY: &str = "The session's files could not be made ready on the server; its log says why. Nothing was run.";
 
 const SHELL_LOST: &str = "[The shell was restarted since your last command: its working directory, variables and \
      background jobs are gone. Files are still there.]\n";

@@ -10,20 +10,23 @@ use crate::{Limits, Shared};
 use daybreak_api::content::ContentBlock;
 use daybreak_api::id::Id;
 use daybreak_api::session::{FileResource, UPLOADS};
-use daybreak_sandbox::{Mounts, SandboxPaths};
+use daybreak_sandbox::{Mounts, SandboxPaths, remove_tree};
+use daybreak_store::log::Lease;
 use daybreak_store::page::{Cut, Order};
 use daybreak_store::sessions::SessionRow;
-use daybreak_store::{Result, StoreError};
+use daybreak_store::{Result, Store, StoreError};
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 use tokio::time::Instant;
 
 pub(crate) struct Workbench {
     availability: Availability,
     dir: PathBuf,
+    /// One at a time changes the uploads folder of a session.
+    uploads: Mutex<HashMap<String, Weak<tokio::sync::Mutex<()>>>>,
     warm: Mutex<HashMap<i64, (Bench, Instant)>>,
     warm_max: usize,
     warm_for: Duration,
@@ -35,10 +38,8 @@ pub(crate) struct Bench {
     sandbox: Option<Box<dyn Tools>>,
     /// Whether this very sandbox's shell has been used.
     shell_used: bool,
-    /// Whether a tool has run since the outputs were last collected.
-    has_run: bool,
     /// What the outputs looked like when they were last collected.
-    stamps: BTreeMap<String, Stamp>,
+    pub(crate) stamps: BTreeMap<String, Stamp>,
     availability: Availability,
 }
 
@@ -47,6 +48,7 @@ impl Workbench {
         Self {
             availability,
             dir,
+            uploads: Mutex::default(),
             warm: Mutex::default(),
             warm_max: limits.warm_sandboxes_max,
             warm_for: Duration::from_millis(limits.warm_sandbox_idle_ms),
@@ -64,6 +66,22 @@ impl Workbench {
     fn mounts(&self, session: &Id) -> Mounts {
         let dir = self.dir.join(session.as_str());
         Mounts { workspace: dir.join("workspace"), outputs: dir.join("outputs"), uploads: dir.join("uploads") }
+    }
+
+    async fn uploads_turn(&self, session: &Id) -> tokio::sync::OwnedMutexGuard<()> {
+        let turn = {
+            let mut turns = self.uploads.lock().unwrap_or_else(PoisonError::into_inner);
+            turns.retain(|_, turn| turn.strong_count() > 0);
+            let turn = turns.get(session.as_str()).and_then(Weak::upgrade).unwrap_or_default();
+            turns.insert(session.to_string(), Arc::downgrade(&turn));
+            turn
+        };
+        turn.lock_owned().await
+    }
+
+    /// Where a file is copied to before it is complete.
+    fn part(&self, unique: uuid::Uuid) -> PathBuf {
+        self.dir.join(format!("{unique}.part"))
     }
 
     /// Where tools of this session find their directories.
@@ -84,14 +102,19 @@ impl Workbench {
             return Ok(bench);
         }
         let mounts = self.mounts(&session.id);
+        let turn = self.uploads_turn(&session.id).await;
         let wanted = wanted_uploads(shared, session).await?;
-        let dirs = mounts.clone();
-        blocking(move || prepare(&dirs, &wanted)).await?;
+        let (dirs, part) = (mounts.clone(), self.part(shared.world.unique()));
+        // The turn goes with the work: an interrupt may drop this future, and the copying goes on without it.
+        blocking(move || {
+            let _turn = turn;
+            prepare(&dirs, &wanted, &part)
+        })
+        .await?;
         Ok(Bench {
             mounts,
             sandbox: None,
             shell_used: false,
-            has_run: false,
             stamps: BTreeMap::new(),
             availability: self.availability.clone(),
         })
@@ -126,9 +149,7 @@ impl Workbench {
     pub(crate) async fn forget(&self, session_key: i64, session: &Id) {
         self.close(session_key);
         let dir = self.dir.join(session.as_str());
-        let removed = blocking(move || {
-            daybreak_sandbox::remove_tree(&dir).map_err(|source| StoreError::Io { path: dir, source })
-        });
+        let removed = blocking(move || remove_tree(&dir).map_err(|source| StoreError::Io { path: dir, source }));
         if let Err(error) = removed.await {
             tracing::warn!(%error, session = %session, "a deleted session's directory could not be removed");
         }
@@ -141,30 +162,63 @@ impl Workbench {
         session: &Id,
         resource: &FileResource,
         blob: PathBuf,
+        unique: uuid::Uuid,
     ) -> std::result::Result<(), String> {
         let uploads = self.mounts(session).uploads;
         let Some(below) = below_uploads(&resource.mount_path) else { return Ok(()) };
-        blocking(move || if uploads.is_dir() { place(&uploads, &below, &blob) } else { Ok(()) })
-            .await
-            .map_err(|error| error.to_string())
+        let turn = self.uploads_turn(session).await;
+        let part = self.part(unique);
+        let placed = blocking(move || {
+            let _turn = turn;
+            if uploads.is_dir() { place(&uploads, &below, &blob, &part) } else { Ok(()) }
+        });
+        placed.await.map_err(|error| error.to_string())
     }
 
     pub(crate) async fn unmount(&self, session: &Id, mount_path: &str) {
         let Some(below) = below_uploads(mount_path) else { return };
-        let path = self.mounts(session).uploads.join(below);
-        if let Err(error) = tokio::fs::remove_file(&path).await
-            && error.kind() != std::io::ErrorKind::NotFound
-        {
+        let uploads = self.mounts(session).uploads;
+        let turn = self.uploads_turn(session).await;
+        let removed = blocking(move || {
+            let _turn = turn;
+            remove_file(&uploads, &below).map_err(|source| StoreError::Io { path: uploads.join(&below), source })
+        });
+        if let Err(error) = removed.await {
             tracing::warn!(%error, session = %session, "a file could not be unmounted");
+        }
+    }
+
+    /// The outputs of a session that have changed since they looked like `known` become files.
+    pub(crate) async fn collect(
+        &self,
+        shared: &Shared,
+        lease: &Lease,
+        known: BTreeMap<String, Stamp>,
+    ) -> Result<BTreeMap<String, Stamp>> {
+        outputs::collect(shared, lease, self.mounts(&lease.session_id).outputs, known).await
+    }
+
+    /// Removes the directories of sessions that were deleted by a server that died before it could.
+    pub(crate) async fn sweep(&self, store: &Store) {
+        let Ok(entries) = std::fs::read_dir(&self.dir) else { return };
+        let names: Vec<String> = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect();
+        let Ok(existing) = store.existing_sessions(&names).await else { return };
+        let leftovers: Vec<PathBuf> =
+            names.iter().filter(|name| !existing.contains(name)).map(|name| self.dir.join(name)).collect();
+        let removed = blocking(move || {
+            for leftover in leftovers {
+                let gone = if leftover.is_dir() { remove_tree(&leftover) } else { std::fs::remove_file(&leftover) };
+                gone.map_err(|source| StoreError::Io { path: leftover, source })?;
+            }
+            Ok(())
+        });
+        if let Err(error) = removed.await {
+            tracing::warn!(%error, "the directory of a deleted session could not be removed");
         }
     }
 }
 
 impl Bench {
-    pub(crate) fn has_run(&self) -> bool {
-        self.has_run
-    }
-
     /// Ends everything that runs here; files stay.
     pub(crate) fn discard_sandbox(&mut self) {
         self.sandbox = None;
@@ -180,7 +234,6 @@ impl Bench {
         knows_shell: bool,
         shell_lost: &str,
     ) -> (Vec<ContentBlock>, bool) {
-        self.has_run = true;
         if self.sandbox.as_ref().is_none_or(|sandbox| !sandbox.is_alive()) {
             self.discard_sandbox();
             match self.open().await {
@@ -205,15 +258,6 @@ impl Bench {
     async fn open(&self) -> std::result::Result<Box<dyn Tools>, String> {
         self.availability.get().await?.open(&self.mounts).await
     }
-
-    /// Turns what is new in the outputs folder into files of the session.
-    pub(crate) async fn collect_outputs(&mut self, shared: &Shared, session: &SessionRow) -> Result<()> {
-        let root = self.mounts.outputs.clone();
-        let known = std::mem::take(&mut self.stamps);
-        self.stamps = outputs::collect(shared, session, root, known).await?;
-        self.has_run = false;
-        Ok(())
-    }
 }
 
 /// The files to mount: paths below the uploads folder and their blobs.
@@ -230,13 +274,13 @@ async fn wanted_uploads(shared: &Shared, session: &SessionRow) -> Result<BTreeMa
 }
 
 /// Creates the directories and makes the uploads folder hold exactly what is wanted.
-fn prepare(dirs: &Mounts, wanted: &BTreeMap<PathBuf, PathBuf>) -> Result<()> {
+fn prepare(dirs: &Mounts, wanted: &BTreeMap<PathBuf, PathBuf>, part: &Path) -> Result<()> {
     for dir in [&dirs.workspace, &dirs.outputs, &dirs.uploads] {
         std::fs::create_dir_all(dir).map_err(|source| StoreError::Io { path: dir.clone(), source })?;
     }
     let keep: HashSet<PathBuf> = wanted.keys().map(|below| dirs.uploads.join(below)).collect();
     remove_others(&dirs.uploads, &keep).map_err(|source| StoreError::Io { path: dirs.uploads.clone(), source })?;
-    wanted.iter().try_for_each(|(below, blob)| place(&dirs.uploads, below, blob))
+    wanted.iter().try_for_each(|(below, blob)| place(&dirs.uploads, below, blob, part))
 }
 
 fn remove_others(dir: &Path, keep: &HashSet<PathBuf>) -> std::io::Result<()> {
@@ -245,6 +289,8 @@ fn remove_others(dir: &Path, keep: &HashSet<PathBuf>) -> std::io::Result<()> {
         let path = entry.path();
         if entry.file_type()?.is_dir() {
             remove_others(&path, keep)?;
+            // Only an empty one goes.
+            let _still_needed = std::fs::remove_dir(&path);
         } else if !keep.contains(&path) {
             std::fs::remove_file(&path)?;
         }
@@ -254,7 +300,7 @@ fn remove_others(dir: &Path, keep: &HashSet<PathBuf>) -> std::io::Result<()> {
 
 /// Copies a blob to its place, complete or not at all. A link would be cheaper and would share the blob's inode with a
 /// sandbox; nothing but the store may ever touch a blob.
-fn place(uploads: &Path, below: &Path, blob: &Path) -> Result<()> {
+fn place(uploads: &Path, below: &Path, blob: &Path, part: &Path) -> Result<()> {
     let target = uploads.join(below);
     let failed = |source| StoreError::Io { path: target.clone(), source };
     // A copy carries its blob's time, so that an older file of the same size is not taken for it.
@@ -266,10 +312,24 @@ fn place(uploads: &Path, below: &Path, blob: &Path) -> Result<()> {
     if let Some(parent) = target.parent() {
         std::fs::create_dir_all(parent).map_err(failed)?;
     }
-    let part = uploads.with_extension("part");
-    std::fs::copy(blob, &part).map_err(failed)?;
-    std::fs::File::options().write(true).open(&part).and_then(|file| file.set_modified(wanted.1)).map_err(failed)?;
-    std::fs::rename(&part, &target).map_err(failed)
+    std::fs::copy(blob, part).map_err(failed)?;
+    std::fs::File::options().write(true).open(part).and_then(|file| file.set_modified(wanted.1)).map_err(failed)?;
+    std::fs::rename(part, &target).map_err(failed)
+}
+
+/// Removes a mounted file and the folders that only it had needed.
+fn remove_file(uploads: &Path, below: &Path) -> std::io::Result<()> {
+    match std::fs::remove_file(uploads.join(below)) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let folders = below.ancestors().skip(1).filter(|folder| !folder.as_os_str().is_empty());
+    for folder in folders {
+        if std::fs::remove_dir(uploads.join(folder)).is_err() {
+            break;
+        }
+    }
+    Ok(())
 }
 
 fn below_uploads(mount_path: &str) -> Option<PathBuf> {

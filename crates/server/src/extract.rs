@@ -10,7 +10,7 @@ use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use daybreak_api::error::{ApiError, ErrorKind, Result};
 use daybreak_api::id::{Id, Kind};
-use daybreak_api::limits::JSON_BODY_BYTES_MAX;
+use daybreak_api::limits::{JSON_BODY_BYTES_MAX, JSON_VALUES_MAX};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -56,6 +56,12 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
     {
         return Err(ApiError::invalid("The request body must be a JSON object."));
     }
+    let values = count_values(bytes);
+    if values > JSON_VALUES_MAX {
+        return Err(ApiError::invalid(format!(
+            "The request body holds more than {JSON_VALUES_MAX} JSON values, the most that are allowed."
+        )));
+    }
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
         let path = error.path().to_string();
@@ -63,6 +69,23 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
     })?;
     deserializer.end().map_err(|error| refusal(".", &error))?;
     Ok(value)
+}
+
+/// How many values a JSON text holds at the most: what separates and opens them is counted, outside of strings.
+///
+/// An empty array of two bytes takes over fifty in memory, so the bytes of a body do not bound what it becomes.
+fn count_values(json: &[u8]) -> usize {
+    let (mut values, mut in_string, mut escaped) = (0, false, false);
+    for byte in json {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_string => escaped = true,
+            b'"' => in_string = !in_string,
+            b',' | b'[' | b'{' if !in_string => values += 1,
+            _ => {}
+        }
+    }
+    values
 }
 
 fn refusal(path: &str, error: &serde_json::Error) -> ApiError {
@@ -182,6 +205,15 @@ mod tests {
 
     fn told(body: &str) -> String {
         parse::<CreateAgent>(body.as_bytes()).unwrap_err().message
+    }
+
+    #[test]
+    fn values_are_counted_before_they_take_memory_and_those_in_strings_are_not() {
+        assert_eq!(count_values(br#"{"a": ["x,[{\"", {}], "b": 1}"#), 5);
+        let many = format!("{{\"name\": [{}]}}", "[],".repeat(JSON_VALUES_MAX));
+        assert!(told(&many).contains("JSON values"), "{}", told(&many));
+        let text = format!("{{\"name\": \"{}\"}}", ",[{".repeat(JSON_VALUES_MAX));
+        assert!(!told(&text).contains("JSON values"));
     }
 
     #[test]

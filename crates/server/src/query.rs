@@ -203,6 +203,8 @@ mod tests {
         assert_eq!(range, Created { from: at + 1, to: i64::MAX });
         let range = params("created_at[gte]=2026-01-02T03:04:05+00:00&created_at[lt]=2026-01-02T03:04:05Z");
         assert_eq!(range.created("created_at").unwrap(), Created { from: at, to: at - 1 });
+        let range = params("created_at[lte]=9999-12-31T23:59:59.999999Z").created("created_at").unwrap();
+        assert!(range.to > at, "the end of time is a bound like any other");
         assert!(params("created_at[lte]=yesterday").created("created_at").is_err());
     }
 }

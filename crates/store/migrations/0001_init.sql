@@ -133,3 +133,13 @@ CREATE TABLE files (
 CREATE INDEX files_by_workspace ON files (workspace_id, key);
 CREATE INDEX files_by_session ON files (session_id, key) WHERE session_id IS NOT NULL;
 CREATE INDEX files_by_blob ON files (blob);
+
+-- Outputs that a client has deleted: the same bytes at the same path do not become a file again.
+CREATE TABLE deleted_outputs (
+    key {key},
+    workspace_id BIGINT NOT NULL,
+    session_id TEXT NOT NULL,
+    output_path TEXT NOT NULL,
+    sha256 TEXT NOT NULL,
+    UNIQUE (session_id, output_path)
+);

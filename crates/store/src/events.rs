@@ -12,8 +12,13 @@ use daybreak_api::event::join_processed_at;
 use daybreak_api::id::Id;
 use daybreak_api::time::Timestamp;
 use daybreak_domain::record::Draft;
+use futures_util::StreamExt as _;
+use futures_util::stream::BoxStream;
 use sqlx::{AssertSqlSafe, FromRow};
 use std::fmt::Write as _;
+
+/// Bytes of events read at once: a page or a piece of a stream ends early rather than fill the memory.
+const READ_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 /// An event as served.
 #[derive(Debug, Clone)]
@@ -155,12 +160,8 @@ impl Store {
             "SELECT 0 AS waiting, {SHOWN} WHERE p.session_key = $1 AND p.seq > $2 \
              AND (p.kind = 'wire' OR p.taken_seq IS NOT NULL) ORDER BY p.seq LIMIT $3"
         );
-        let rows: Vec<RawEvent> = sqlx::query_as(AssertSqlSafe(sql))
-            .bind(session_key)
-            .bind(after)
-            .bind(limit)
-            .fetch_all(&self.readers)
-            .await?;
+        let query = sqlx::query_as(AssertSqlSafe(sql)).bind(session_key).bind(after).bind(limit);
+        let (rows, _more) = bounded(query.fetch(&self.readers), usize::try_from(limit).unwrap_or(usize::MAX)).await?;
         Ok(rows.into_iter().map(RawEvent::serve).collect())
     }
 
@@ -187,13 +188,25 @@ impl Store {
         for kind in &filter.types {
             query = query.bind(kind);
         }
-        let mut rows: Vec<RawEvent> = query.fetch_all(&self.readers).await?;
         let limit = usize::try_from(filter.limit).unwrap_or(usize::MAX);
-        let more = rows.len() > limit;
-        rows.truncate(limit);
+        let (rows, more) = bounded(query.fetch(&self.readers), limit).await?;
         let next = rows.last().filter(|_| more).map(|last| span.cursor(filter.order, last, &rows));
         Ok((rows.into_iter().map(RawEvent::serve).collect(), next))
     }
+}
+
+/// Reads at most `limit` rows and, beyond the first, at most [`READ_BYTES_MAX`]; and whether there are more.
+async fn bounded(mut rows: BoxStream<'_, sqlx::Result<RawEvent>>, limit: usize) -> Result<(Vec<RawEvent>, bool)> {
+    let (mut read, mut bytes) = (Vec::new(), 0);
+    while let Some(row) = rows.next().await {
+        let row = row?;
+        bytes += row.body.len();
+        if read.len() == limit || (bytes > READ_BYTES_MAX && !read.is_empty()) {
+            return Ok((read, true));
+        }
+        read.push(row);
+    }
+    Ok((read, false))
 }
 
 /// Which part of the log a page reads: processed positions in `(after, before)`, waiting events in

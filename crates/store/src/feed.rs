@@ -33,18 +33,19 @@ impl Feed {
         receiver
     }
 
+    /// Forgets sessions that nobody watches any more: an idle session costs no memory.
+    pub fn prune(&self) {
+        self.heads.lock().unwrap_or_else(PoisonError::into_inner).retain(|_, sender| !sender.is_closed());
+    }
+
     pub(crate) fn publish(&self, session_key: i64, head: i64) {
-        let mut heads = self.heads.lock().unwrap_or_else(PoisonError::into_inner);
+        let heads = self.heads.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(sender) = heads.get(&session_key) {
             sender.send_if_modified(|known| {
                 let grown = head > *known;
                 *known = head.max(*known);
                 grown
             });
-            // The last watcher has gone: an idle session costs no memory.
-            if sender.is_closed() {
-                heads.remove(&session_key);
-            }
         }
         drop(heads);
         if let Some(work) = &*self.work.lock().unwrap_or_else(PoisonError::into_inner) {

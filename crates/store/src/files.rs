@@ -1,8 +1,9 @@
 //! Files: rows that name blobs.
 
 use crate::blobs::Blob;
+use crate::log::Lease;
 use crate::page::{Cut, Keyed, Rows};
-use crate::{Result, Store, Tx, Workspace};
+use crate::{Result, Store, StoreError, Tx, Workspace};
 use daybreak_api::error::ApiError;
 use daybreak_api::file::{File, FileScope};
 use daybreak_api::id::Id;
@@ -101,16 +102,22 @@ impl Store {
     }
 
     /// Stores what a session left in its outputs folder. An older file of the same path gives way.
-    pub async fn replace_output(
-        &self,
-        ws: Workspace,
-        session: Id,
-        path: String,
-        new: NewFile,
-        at: Timestamp,
-    ) -> Result<()> {
+    ///
+    /// # Errors
+    /// [`StoreError::StaleEpoch`] when the session has another runner, or is gone. Nothing was written.
+    pub async fn replace_output(&self, lease: &Lease, path: String, new: NewFile, at: Timestamp) -> Result<()> {
+        let lease = lease.clone();
         let unnamed = self
             .write(async move |tx: &mut Tx| {
+                let (ws, session) = (lease.workspace, &lease.session_id);
+                let moved: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM sessions WHERE key = $1 AND epoch = $2")
+                    .bind(lease.session_key)
+                    .bind(lease.epoch)
+                    .fetch_one(&mut tx.conn)
+                    .await?;
+                if moved == 0 {
+                    return Err(StoreError::StaleEpoch);
+                }
                 let old: Vec<String> = sqlx::query_scalar(
                     "SELECT id FROM files WHERE workspace_id = $1 AND session_id = $2 AND output_path = $3",
                 )
@@ -119,7 +126,12 @@ impl Store {
                 .bind(&path)
                 .fetch_all(&mut tx.conn)
                 .await?;
-                insert(tx, ws, &new, &Owner { session: Some(&session), output_path: Some(&path) }, at).await?;
+                insert(tx, ws, &new, &Owner { session: Some(session), output_path: Some(&path) }, at).await?;
+                sqlx::query("DELETE FROM deleted_outputs WHERE session_id = $1 AND output_path = $2")
+                    .bind(session.as_str())
+                    .bind(&path)
+                    .execute(&mut tx.conn)
+                    .await?;
                 let mut unnamed = Vec::new();
                 for id in old {
                     unnamed.extend(delete(tx, ws, &Id::stored(id)).await?);
@@ -132,10 +144,33 @@ impl Store {
     }
 
     /// Deletes a file, and its bytes with the last file that shares them.
+    ///
+    /// # Errors
+    /// 404 for an unknown file; 400 for one that is mounted in a session.
     pub async fn delete_file(&self, ws: Workspace, id: Id) -> Result<()> {
         let unnamed = self
             .write(async move |tx: &mut Tx| {
-                read(tx, ws, &id).await?;
+                let row = read(tx, ws, &id).await?;
+                let mounted: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM session_resources WHERE file_id = $1")
+                    .bind(id.as_str())
+                    .fetch_one(&mut tx.conn)
+                    .await?;
+                if mounted > 0 {
+                    let message = "The file is mounted in a session; delete that session's resource instead.";
+                    return Err(ApiError::invalid(message).into());
+                }
+                if let (Some(path), Some(FileScope::Session { id: session })) = (&row.output_path, &row.file.scope) {
+                    sqlx::query(
+                        "INSERT INTO deleted_outputs (workspace_id, session_id, output_path, sha256) VALUES ($1, $2, $3, $4) \
+                         ON CONFLICT (session_id, output_path) DO UPDATE SET sha256 = excluded.sha256",
+                    )
+                    .bind(ws)
+                    .bind(session.as_str())
+                    .bind(path)
+                    .bind(&row.sha256)
+                    .execute(&mut tx.conn)
+                    .await?;
+                }
                 delete(tx, ws, &id).await
             })
             .await?;
@@ -176,14 +211,18 @@ impl Store {
         Ok(cut.cut(rows.into_iter().map(RawFile::read).collect()))
     }
 
-    /// What a session has left in its outputs folder so far.
-    pub async fn outputs(&self, ws: Workspace, session: &Id) -> Result<Vec<FileRow>> {
-        let sql = format!(
-            "SELECT {COLUMNS} FROM files WHERE workspace_id = $1 AND session_id = $2 AND output_path IS NOT NULL"
-        );
-        let rows: Vec<RawFile> =
-            sqlx::query_as(AssertSqlSafe(sql)).bind(ws).bind(session.as_str()).fetch_all(&self.readers).await?;
-        Ok(rows.into_iter().map(RawFile::read).collect())
+    /// The outputs of a session that were seen before, by path, with the hash of their bytes: its files, and what a
+    /// client has deleted since.
+    pub async fn seen_outputs(&self, ws: Workspace, session: &Id) -> Result<Vec<(String, String)>> {
+        Ok(sqlx::query_as(
+            "SELECT output_path, sha256 FROM deleted_outputs WHERE workspace_id = $1 AND session_id = $2 \
+             UNION ALL SELECT output_path, sha256 FROM files \
+             WHERE workspace_id = $1 AND session_id = $2 AND output_path IS NOT NULL",
+        )
+        .bind(ws)
+        .bind(session.as_str())
+        .fetch_all(&self.readers)
+        .await?)
     }
 
     /// Removes what a crash left in the blobs folder.

@@ -9,6 +9,17 @@ use daybreak_api::id::Id;
 use daybreak_api::time::Timestamp;
 use sqlx::FromRow;
 
+/// How a session was left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Released {
+    /// Nothing waits.
+    AtRest,
+    /// More work has arrived meanwhile.
+    MoreWork,
+    /// The lease was void already: the session was archived or deleted, or has another runner.
+    Lost,
+}
+
 #[derive(FromRow)]
 struct RawLease {
     key: i64,
@@ -93,8 +104,8 @@ impl Store {
         .await
     }
 
-    /// Gives a lease back. True when more work has arrived meanwhile.
-    pub async fn release(&self, lease: &Lease) -> Result<bool> {
+    /// Gives a lease back.
+    pub async fn release(&self, lease: &Lease) -> Result<Released> {
         let lease = lease.clone();
         self.write_lease(async move |tx: &mut Tx| {
             let queued: Option<i64> = sqlx::query_scalar(
@@ -104,7 +115,11 @@ impl Store {
             .bind(lease.epoch)
             .fetch_optional(&mut tx.conn)
             .await?;
-            Ok(queued.is_some_and(|queued| queued > 0))
+            Ok(match queued {
+                Some(0) => Released::AtRest,
+                Some(_) => Released::MoreWork,
+                None => Released::Lost,
+            })
         })
         .await
     }

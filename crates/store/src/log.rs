@@ -90,6 +90,7 @@ impl Line {
                     Private::Taken { seq } => ("taken", Some(*seq)),
                     Private::Reply { .. } => ("reply", None),
                     Private::Backoff { .. } => ("backoff", None),
+                    Private::OutputsCollected => ("outputs_collected", None),
                 };
                 let body = serde_json::to_string(&private).map_err(unwritable)?;
                 Self { seq, kind: "private", name, queued: false, taken_seq, body }

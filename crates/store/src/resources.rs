@@ -146,14 +146,18 @@ impl Store {
         Ok(cut.cut(rows.into_iter().map(RawResource::read).collect()))
     }
 
-    /// The resources of all sessions with a key in `from..=to`, oldest first.
-    pub(crate) async fn resources_between(&self, ws: Workspace, from: i64, to: i64) -> Result<Vec<ResourceRow>> {
+    /// The resources of these sessions, oldest first.
+    pub(crate) async fn resources_of(&self, ws: Workspace, session_keys: &[i64]) -> Result<Vec<ResourceRow>> {
+        let holes: Vec<String> = (2..session_keys.len() + 2).map(|hole| format!("${hole}")).collect();
         let sql = format!(
-            "SELECT {COLUMNS} FROM session_resources WHERE workspace_id = $1 AND session_key >= $2 AND session_key <= $3 \
-             ORDER BY key"
+            "SELECT {COLUMNS} FROM session_resources WHERE workspace_id = $1 AND session_key IN ({}) ORDER BY key",
+            holes.join(", ")
         );
-        let rows: Vec<RawResource> =
-            sqlx::query_as(AssertSqlSafe(sql)).bind(ws).bind(from).bind(to).fetch_all(&self.readers).await?;
+        let mut query = sqlx::query_as(AssertSqlSafe(sql)).bind(ws);
+        for key in session_keys {
+            query = query.bind(key);
+        }
+        let rows: Vec<RawResource> = query.fetch_all(&self.readers).await?;
         Ok(rows.into_iter().map(RawResource::read).collect())
     }
 }

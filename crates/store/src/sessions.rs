@@ -9,10 +9,11 @@ use daybreak_api::error::ApiError;
 use daybreak_api::event::EventBody;
 use daybreak_api::id::Id;
 use daybreak_api::metadata::Metadata;
-use daybreak_api::session::{NewFileResource, Session, Stats, Status, UpdateSession, Usage};
+use daybreak_api::session::{FileResource, NewFileResource, Session, Stats, Status, UpdateSession, Usage};
 use daybreak_api::time::Timestamp;
 use daybreak_domain::record::Draft;
 use sqlx::{AssertSqlSafe, FromRow};
+use std::collections::HashMap;
 
 /// A session's row.
 #[derive(Debug, Clone)]
@@ -240,15 +241,14 @@ impl Store {
 
     /// Sessions on the wire, with what is mounted in them. The rows must be of one workspace.
     pub async fn to_wire(&self, rows: Vec<SessionRow>, now: Timestamp) -> Result<Vec<Session>> {
-        let (Some(from), Some(to)) = (rows.iter().map(|row| row.key).min(), rows.iter().map(|row| row.key).max())
-        else {
-            return Ok(Vec::new());
-        };
-        let mut mounted = self.resources_between(rows[0].workspace, from, to).await?;
+        let Some(first) = rows.first() else { return Ok(Vec::new()) };
+        let keys: Vec<i64> = rows.iter().map(|row| row.key).collect();
+        let mut mounted: HashMap<i64, Vec<FileResource>> = HashMap::new();
+        for row in self.resources_of(first.workspace, &keys).await? {
+            mounted.entry(row.session_key).or_default().push(row.resource);
+        }
         let sessions = rows.into_iter().map(|row| {
-            let (own, others) = mounted.drain(..).partition(|resource| resource.session_key == row.key);
-            mounted = others;
-            let own: Vec<crate::resources::ResourceRow> = own;
+            let own = mounted.remove(&row.key).unwrap_or_default();
             Session {
                 kind: "session",
                 stats: row.stats(now),
@@ -258,7 +258,7 @@ impl Store {
                 status: row.status,
                 title: row.title,
                 metadata: row.metadata,
-                resources: own.into_iter().map(|row| row.resource).collect(),
+                resources: own,
                 vault_ids: Vec::new(),
                 outcome_evaluations: Vec::new(),
                 budget: None,
@@ -307,6 +307,19 @@ impl Store {
             read(tx, ws, &id).await
         })
         .await
+    }
+
+    /// Which of these ids belong to sessions that exist, in any workspace: what else has a directory is a leftover.
+    pub async fn existing_sessions(&self, ids: &[String]) -> Result<Vec<String>> {
+        let mut existing = Vec::new();
+        for id in ids {
+            let found: Option<String> = sqlx::query_scalar("SELECT id FROM sessions WHERE id = $1")
+                .bind(id)
+                .fetch_optional(&self.readers)
+                .await?;
+            existing.extend(found);
+        }
+        Ok(existing)
     }
 
     /// Archives a session; a second time changes nothing. `last` are its last records.
@@ -360,6 +373,10 @@ impl Store {
                         .bind(ws)
                         .fetch_all(&mut tx.conn)
                         .await?;
+                sqlx::query("DELETE FROM deleted_outputs WHERE session_id = $1")
+                    .bind(id.as_str())
+                    .execute(&mut tx.conn)
+                    .await?;
                 for sql in [
                     "DELETE FROM log WHERE session_key = $1",
                     "DELETE FROM session_resources WHERE session_key = $1",

@@ -187,7 +187,11 @@ impl WriterTask {
     async fn transaction(&mut self, batch: &mut [Box<dyn Job>]) -> Result<Vec<Result<()>>> {
         self.tx.grown.clear();
         self.set_safety(batch.iter().map(|job| job.safety()).max().unwrap_or(Safety::Power)).await?;
-        self.tx.conn.execute("BEGIN IMMEDIATE").await?;
+        if self.tx.conn.execute("BEGIN IMMEDIATE").await.is_err() {
+            // A transaction that could not be rolled back may still be open; without this it would block every write.
+            self.rollback().await;
+            self.tx.conn.execute("BEGIN IMMEDIATE").await?;
+        }
         let mut outcomes = Vec::with_capacity(batch.len());
         for job in batch {
             match job.run(&mut self.tx).await {

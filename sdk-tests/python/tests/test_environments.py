@@ -130,7 +130,7 @@ def test_metadata_is_patched_and_an_empty_value_deletes(client, environment):
 
 
 def test_a_config_is_merged_into_the_one_that_is_there(client):
-    config = {"type": "cloud", "networking": {"type": "limited", "allow_package_managers": True}}
+    config = {"type": "cloud", "networking": LIMITED}
     environment = client.beta.environments.create(name="Lab", config=config)
     for change in (
         {"type": "cloud"},

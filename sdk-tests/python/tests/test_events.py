@@ -85,6 +85,26 @@ def test_an_unknown_file_in_a_message_is_refused(stage):
             "type": "user.message",
             "content": [{"type": "image", "source": {"type": "base64", "media_type": "a/b", "data": ""}}],
         },
+        {
+            "type": "user.message",
+            "content": [
+                {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "not base64"}}
+            ],
+        },
+        {
+            "type": "user.message",
+            "content": [
+                {"type": "document", "source": {"type": "base64", "media_type": "image/png", "data": "AAAA"}}
+            ],
+        },
+        {
+            "type": "user.message",
+            "content": [{"type": "document", "source": {"type": "text", "media_type": "text/csv", "data": "a"}}],
+        },
+        {
+            "type": "user.message",
+            "content": [{"type": "image", "source": {"type": "url", "url": "file:///etc/passwd"}}],
+        },
         {"type": "user.message", "content": [{"type": "text", "text": "x"}], "id": "sevt_1"},
     ],
 )

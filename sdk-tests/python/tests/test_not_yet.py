@@ -42,6 +42,7 @@ LATER_IN_AN_AGENT = [
     ),
     ("web_fetch", toolset(name="web_fetch", enabled=True)),
     ("web_search", toolset(name="web_search", enabled=True)),
+    ("web_fetch", toolset(name="web_fetch")),
     ("allowed_domains", toolset(name="web_fetch", allowed_domains=["example.com"])),
     ("inference_geo", {"model": {"id": "rehearsal/parrot", "inference_geo": "us"}}),
     ("speed", {"model": {"id": "rehearsal/parrot", "speed": "fast"}}),
@@ -63,6 +64,7 @@ def test_an_agent_is_refused_what_is_not_there_yet(client, agent, named, fields)
         {"mcp_servers": [], "skills": [], "multiagent": None, "execution_identity": None},
         {"mcp_servers": None, "skills": None, "tools": None, "metadata": None},
         toolset(name="web_fetch", enabled=False),
+        {"tools": [TOOLSET | {"default_config": {"enabled": False}, "configs": [{"name": "web_fetch"}]}]},
         toolset(name="web_fetch", enabled=False, allowed_domains=None, url_sources=None),
         toolset(name="bash", permission_policy=None),
         {"model": {"id": "rehearsal/parrot", "inference_geo": None, "speed": None, "effort": None}},
@@ -82,6 +84,8 @@ LATER_IN_AN_ENVIRONMENT = [
         for manager in ("apt", "cargo", "gem", "go", "npm", "pip")
     ),
     ("allowed_hosts", {"networking": {"type": "limited", "allowed_hosts": ["example.com"]}}),
+    ("allow_mcp_servers", {"networking": {"type": "limited", "allow_mcp_servers": True}}),
+    ("allow_package_managers", {"networking": {"type": "limited", "allow_package_managers": True}}),
 ]
 
 

@@ -234,6 +234,7 @@ def test_sessions_are_filtered_by_the_time_of_their_creation(client, stage, agen
         ({"created_at_gte": at}, [third.id, second.id]),
         ({"created_at_lt": at}, [first.id]),
         ({"created_at_lte": at}, [second.id, first.id]),
+        ({"created_at_lte": "9999-12-31T23:59:59.999999Z"}, [third.id, second.id, first.id]),
         ({"created_at_gt": first.created_at, "created_at_lt": third.created_at}, [second.id]),
     ]:
         assert ids(client.beta.sessions.list(agent_id=agent.id, **bound)) == expected, bound

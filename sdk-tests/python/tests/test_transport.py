@@ -109,6 +109,15 @@ def test_files_and_models_need_no_beta(wire, path):
     assert wire.get(path, headers={"anthropic-beta": None}).status_code == 200
 
 
+def test_the_old_beta_of_files_is_taken_and_its_way_of_paging_is_not(wire):
+    headers = {"anthropic-beta": "files-api-2025-04-14"}
+    answer = wire.get("/v1/files", headers=headers)
+    assert (answer.status_code, answer.json().keys()) == (200, {"data", "next_page"})
+    status, kind, message = told(wire.get("/v1/files?after_id=file_01a", headers=headers))
+    assert (status, kind) == (400, "invalid_request_error")
+    assert "after_id" in message
+
+
 @pytest.mark.parametrize("path", ["/v1/agents", "/v1/files", "/v1/models"])
 def test_an_unknown_beta_is_refused_by_name(wire, path):
     headers = {"anthropic-beta": f"{BETA},time-travel-2027-01-01"}

@@ -51,6 +51,46 @@ fn what_is_not_there_yet_is_named() {
 }
 
 #[test]
+fn a_web_tool_is_refused_when_it_would_be_on_and_taken_when_it_is_off() {
+    let create = |default_config: Value, config: Value| {
+        let toolset = json!({"type": "agent_toolset_20260401", "default_config": default_config, "configs": [config]});
+        create(json!({"name": "a", "model": "m", "tools": [toolset]}))
+    };
+    for (default_config, config) in [
+        (json!(null), json!({"name": "web_fetch"})),
+        (json!({"enabled": true}), json!({"name": "web_fetch", "enabled": null})),
+        (json!({"enabled": false}), json!({"name": "web_fetch", "enabled": true})),
+    ] {
+        let told = create(default_config, config).unwrap_err().message;
+        assert!(told.contains("tools.0.configs.0") && told.contains("web_fetch"), "{told}");
+    }
+    assert!(create(json!(null), json!({"name": "web_fetch", "enabled": false})).is_ok());
+    assert!(create(json!({"enabled": false}), json!({"name": "web_search"})).is_ok());
+}
+
+#[test]
+fn texts_have_no_null_character() {
+    for (key, value, named) in [
+        ("name", json!("a\u{0}"), "name"),
+        ("description", json!("\u{0}"), "description"),
+        ("system", json!("a\u{0}b"), "system"),
+        ("metadata", json!({"k\u{0}": "v"}), "metadata"),
+        ("metadata", json!({"k": "\u{0}"}), "metadata"),
+    ] {
+        let mut body = json!({"name": "a", "model": "m"});
+        body[key] = value;
+        let told = create(body).unwrap_err().message;
+        assert!(told.starts_with(named) && told.contains("U+0000"), "{told}");
+    }
+}
+
+#[test]
+fn too_many_tools_are_refused_while_they_are_read() {
+    let told = create(json!({"name": "a", "model": "m", "tools": vec![json!({}); AGENT_TOOLS_MAX + 1]}));
+    assert!(told.unwrap_err().message.contains("at most 256"));
+}
+
+#[test]
 fn empty_forms_of_later_features_are_fine() {
     let body = json!({"name": "a", "model": "m", "mcp_servers": [], "skills": [], "multiagent": null});
     assert!(create(body).is_ok());

@@ -202,15 +202,11 @@ fn resolve_config(at: &str, given: ConfigParam, defaults: ToolDefaults) -> Resul
         }
         return Err(ApiError::invalid(format!("{at}.{key}: extra inputs are not permitted")));
     }
-    if name.is_later() && given.enabled == Some(true) {
+    let enabled = given.enabled.unwrap_or(defaults.enabled);
+    if name.is_later() && enabled {
         return Err(ApiError::not_available(at, &format!("the tool {} is", name.as_str())));
     }
-    Ok(ToolConfig {
-        kind: name,
-        name,
-        enabled: given.enabled.unwrap_or(defaults.enabled),
-        permission_policy: policy(at, given.permission_policy, defaults)?,
-    })
+    Ok(ToolConfig { kind: name, name, enabled, permission_policy: policy(at, given.permission_policy, defaults)? })
 }
 
 fn policy(at: &str, given: Option<Value>, defaults: ToolDefaults) -> Result<PermissionPolicy> {

@@ -12,7 +12,7 @@ use std::time::Duration;
 /// Before the first event of every log.
 const BEGINNING: &str = "0";
 const RECONNECT_AFTER: Duration = Duration::from_millis(200);
-/// Connections tried in a row without an answer.
+/// Connections tried in a row that brought nothing: no answer, or a stream that ended before its first frame.
 const RECONNECTS_MAX: u32 = 25;
 /// A frame larger than this is not one of a session's.
 const FRAME_BYTES_MAX: usize = 128 * 1024 * 1024;
@@ -54,7 +54,8 @@ impl<'c> Follower<'c> {
                     // Why the error is not told: the next connection shows whether it matters.
                     Ok(None) | Err(_) => {
                         self.live = None;
-                        tokio::time::sleep(RECONNECT_AFTER).await;
+                        self.failed(Failure::new("the stream of the session keeps ending before anything comes"))
+                            .await?;
                     }
                 },
             }
@@ -65,6 +66,8 @@ impl<'c> Follower<'c> {
         let Ok(event) = serde_json::from_str::<Value>(&frame.data) else {
             return Err(Failure::new("the stream of the session holds something that is not JSON"));
         };
+        // A ping counts too: the server sends none before it has been silent for a while.
+        self.failures = 0;
         match frame.name.as_str() {
             "ping" => Ok(None),
             "error" => {
@@ -80,16 +83,19 @@ impl<'c> Follower<'c> {
 
     async fn connect(&mut self) -> Result<()> {
         match self.client.stream(&self.session, &self.position).await {
-            Ok(response) => {
-                self.failures = 0;
-                self.live = Some(Live { response, frames: Frames::default() });
-            }
-            Err(failure) if self.failures >= RECONNECTS_MAX => return Err(failure),
-            Err(_) => {
-                self.failures += 1;
-                tokio::time::sleep(RECONNECT_AFTER).await;
-            }
+            Ok(response) => self.live = Some(Live { response, frames: Frames::default() }),
+            Err(failure) => self.failed(failure).await?,
         }
+        Ok(())
+    }
+
+    /// Counts a connection that failed, and waits before the next. `failure` is told when there shall be none.
+    async fn failed(&mut self, failure: Failure) -> Result<()> {
+        if self.failures >= RECONNECTS_MAX {
+            return Err(failure);
+        }
+        self.failures += 1;
+        tokio::time::sleep(RECONNECT_AFTER).await;
         Ok(())
     }
 }
@@ -202,6 +208,22 @@ mod tests {
             asked[0].starts_with("get /v1/sessions/sesn_1/events/stream ") && asked[0].contains("last-event-id: 0\r")
         );
         assert!(asked[1].contains("last-event-id: 7\r") && asked[1].contains("authorization: bearer key\r"));
+    }
+
+    #[tokio::test]
+    async fn streams_that_end_at_once_are_opened_a_few_times_only() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let client = Client::new(listener.local_addr().unwrap(), "key").unwrap();
+        let first = "event: a\ndata: {\"n\":1}\nid: 7\n\n";
+        let server = tokio::spawn(async move { serve(listener, [first, ""]).await.len() });
+        let mut follower = Follower::new(&client, "sesn_1");
+        follower.failures = RECONNECTS_MAX;
+        assert_eq!(follower.next().await.unwrap()["n"], 1);
+        assert_eq!(follower.failures, 0, "an event makes up for what failed before it");
+        follower.failures = RECONNECTS_MAX - 1;
+        let failure = follower.next().await.unwrap_err();
+        assert!(failure.to_string().contains("keeps ending"), "{failure}");
+        assert_eq!(server.await.unwrap(), 2, "the second answer was a 200, and did not count as success");
     }
 
     #[test]

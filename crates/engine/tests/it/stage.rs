@@ -17,7 +17,7 @@ use daybreak_engine::{Engine, Limits, Parts, SystemWorld, World};
 use daybreak_outbound::{Models, ModelsConfig, Provider};
 use daybreak_sandbox::{Mounts, OutputBlock, SandboxPaths, ToolOutput};
 use daybreak_store::events::EventFilter;
-use daybreak_store::page::{Created, Order};
+use daybreak_store::page::{Created, Cut, Order};
 use daybreak_store::sessions::{Creation, SessionRow};
 use daybreak_store::{Options, Store, Workspace};
 use serde_json::{Map, Value, json};
@@ -106,7 +106,7 @@ impl Tools for FakeSandbox {
             std::future::pending::<()>().await;
         }
         if let Some(name) = command.strip_prefix("write ") {
-            std::fs::write(self.outputs.join(name), &command).unwrap();
+            std::fs::write(self.outputs.join(name.trim()), &command).unwrap();
         }
         ToolOutput { content: vec![OutputBlock::Text(format!("ran {command}"))], is_error: false }
     }
@@ -211,6 +211,13 @@ impl Stage {
 
     pub(crate) async fn of_type(&self, kind: &str) -> Vec<Value> {
         self.events().await.into_iter().filter(|event| event["type"] == kind).collect()
+    }
+
+    /// The names of the files that the session has left.
+    pub(crate) async fn outputs(&self) -> Vec<String> {
+        let cut = Cut { order: Order::Desc, cursor: None, limit: 10 };
+        let rows = self.engine.store().files(self.ws, Some(&self.session.id), cut).await.unwrap().rows;
+        rows.into_iter().filter(|row| row.file.downloadable).map(|row| row.file.filename).collect()
     }
 
     /// The texts of the tool results that the model saw in its last request.

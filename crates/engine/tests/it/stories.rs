@@ -27,10 +27,45 @@ async fn an_output_is_a_file_before_anyone_is_told_that_the_session_is_idle() {
     let stage = Stage::set([Line::Calls(vec![bash("write report.md")]), Line::Says("done")]).await;
     stage.say("go").await;
     stage.until_idle().await;
+    assert_eq!(stage.outputs().await, ["report.md"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_output_of_a_turn_that_a_restart_cut_in_two_is_not_forgotten() {
+    let mut stage = Stage::set([Line::Calls(vec![bash("write report.md")]), Line::Hangs, Line::Says("done")]).await;
+    stage.say("go").await;
+    stage.until("the second request", async || stage.model.requests.lock().unwrap().len() == 2).await;
+    stage.restart().await;
+    stage.until_idle().await;
+    assert_eq!(stage.outputs().await, ["report.md"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_output_of_an_interrupted_turn_is_a_file_soon_after() {
+    let stage = Stage::set([Line::Calls(vec![bash("write report.md")]), Line::Hangs]).await;
+    stage.say("go").await;
+    stage.until("the second request", async || stage.model.requests.lock().unwrap().len() == 2).await;
+    stage.interrupt().await;
+    stage.until_idle().await;
+    stage.until("the output is a file", async || stage.outputs().await == ["report.md"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_output_that_its_client_deleted_comes_back_only_when_it_changes() {
+    let lines = ["write a.txt", "look", "write a.txt", "write a.txt  "]
+        .map(|command| [Line::Calls(vec![bash(command)]), Line::Says("done")]);
+    let mut stage = Stage::set(lines.into_iter().flatten()).await;
+    stage.say("go").await;
+    stage.until_idle().await;
     let cut = Cut { order: Order::Desc, cursor: None, limit: 10 };
     let files = stage.engine.store().files(stage.ws, Some(&stage.session.id), cut).await.unwrap().rows;
-    assert_eq!(files.len(), 1);
-    assert_eq!((files[0].file.filename.as_str(), files[0].file.downloadable), ("report.md", true));
+    stage.engine.store().delete_file(stage.ws, files[0].file.id.clone()).await.unwrap();
+    stage.restart().await;
+    for (left, why) in [(0, "untouched"), (0, "written again, the same"), (1, "changed")] {
+        stage.say("go").await;
+        stage.until_idle().await;
+        assert_eq!(stage.outputs().await.len(), left, "{why}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,6 +5,7 @@ use axum::body::{Body, Bytes};
 use axum::http::{Method, Request};
 use daybreak_api::id::Kind;
 use daybreak_store::files::NewFile;
+use daybreak_store::log::Lease;
 use futures_util::stream;
 use serde_json::{Value, json};
 use std::convert::Infallible;
@@ -137,8 +138,11 @@ async fn what_a_session_made_can_be_fetched() {
         expires_at: None,
     };
     let access = server.store().access(crate::test_server::KEY).await.unwrap().unwrap();
-    let owner = daybreak_api::id::Id::stored(session.clone());
-    server.store().replace_output(access.workspace, owner, "r.html".to_owned(), new, world.now()).await.unwrap();
+    let session_id = daybreak_api::id::Id::stored(session.clone());
+    let row = server.store().session(access.workspace, &session_id).await.unwrap().unwrap();
+    // The lease of a session that nobody has claimed yet.
+    let lease = Lease { session_key: row.key, workspace: access.workspace, session_id, epoch: 0 };
+    server.store().replace_output(&lease, "r.html".to_owned(), new, world.now()).await.unwrap();
     let reply = server.get(&format!("/v1/files/{id}/content")).await;
     assert_eq!((reply.status.as_u16(), &reply.body[..]), (200, &content[..]));
     assert_eq!(reply.header("content-type"), "text/html");

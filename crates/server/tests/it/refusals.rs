@@ -143,6 +143,22 @@ async fn a_body_that_is_too_large_is_refused_announced_or_not() {
 }
 
 #[tokio::test]
+async fn a_list_that_is_too_long_is_refused_by_its_name() {
+    let server = TestServer::start().await;
+    let events = json!({"events": vec![json!([]); 1001]});
+    let told = server.post("/v1/sessions/sesn_1/events", events).await.refused(400, INVALID);
+    assert_eq!(told, "events: at most 1000 entries are allowed");
+    for (list, max) in [("initial_events", 50), ("resources", 500)] {
+        let body = json!({"agent": "agent_1", "environment_id": "env_1", list: vec![json!([]); max + 1]});
+        let told = server.post("/v1/sessions", body).await.refused(400, INVALID);
+        assert_eq!(told, format!("{list}: at most {max} entries are allowed"));
+    }
+    let body = json!({"name": "n", "model": MODEL, "tools": vec![json!([]); 257]});
+    let told = server.post("/v1/agents", body).await.refused(400, INVALID);
+    assert_eq!(told, "tools: at most 256 entries are allowed");
+}
+
+#[tokio::test]
 async fn queries_are_read_strictly() {
     let server = TestServer::start().await;
     for (path, named) in [

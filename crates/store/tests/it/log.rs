@@ -7,6 +7,7 @@ use daybreak_api::session::{Status, Usage};
 use daybreak_api::time::Timestamp;
 use daybreak_domain::record::{Draft, Private, RecordBody};
 use daybreak_store::StoreError;
+use daybreak_store::leases::Released;
 use daybreak_store::log::{Cache, Lease};
 use std::sync::Arc;
 
@@ -29,7 +30,7 @@ async fn a_session_without_work_cannot_be_claimed_and_one_with_a_runner_neither(
     assert_eq!(world.store.sessions_with_work(world.now(), 10).await.unwrap(), [session.key]);
     let lease = claim(&world, session.key).await.unwrap();
     assert!(claim(&world, session.key).await.is_none());
-    assert!(world.store.release(&lease).await.unwrap(), "the message still waits");
+    assert_eq!(world.store.release(&lease).await.unwrap(), Released::MoreWork);
     assert!(claim(&world, session.key).await.unwrap().epoch > lease.epoch);
 }
 
