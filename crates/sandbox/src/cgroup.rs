@@ -79,8 +79,15 @@ impl CgroupBases {
 
 impl Cgroup {
     /// The files through which a process enters the groups.
+    ///
+    /// The first version of control groups can take a single thread, and whoever enters here has no other. That spares
+    /// a lock on all threads of the host, for which moving a process waits many milliseconds.
     pub(crate) fn entrances(&self) -> io::Result<Vec<File>> {
-        let open = |directory: &PathBuf| OpenOptions::new().write(true).open(directory.join("cgroup.procs"));
+        let open = |directory: &PathBuf| {
+            let thread = directory.join("tasks");
+            let entrance = if thread.exists() { thread } else { directory.join("cgroup.procs") };
+            OpenOptions::new().write(true).open(entrance)
+        };
         self.directories.iter().map(open).collect()
     }
 

@@ -66,6 +66,10 @@ async fn play(spec: &Spec, crash_at: &str) -> bool {
     let events = client.events(&session).await.expect("a list");
     check(&events, &script.said);
     let steps = steps_left(&client, &session).await.expect("the output");
+    let folder = spec.data_dir.join("sessions").join(&session).join("outputs/steps");
+    let on_disk = std::fs::read_to_string(folder).unwrap_or_default();
+    let listed: u32 = steps.values().sum();
+    assert_eq!(on_disk.lines().count(), listed as usize, "{crash_at}: what was left is not what is listed");
     let run: BTreeMap<_, _> = steps.into_iter().filter(|(_, times)| *times != 1).collect();
     assert!(run.is_empty(), "{crash_at}: steps that ran more than once: {run:?}");
     blew

@@ -29,8 +29,11 @@ impl Results {
         FIGURES.iter().filter_map(move |figure| {
             let values = of(figure.key)?;
             let value = median(values);
-            let floor = figure.floor.and_then(of).map(median);
-            Some(Outcome { figure, values, value, floor, ratio: floor.map(|floor| value / floor) })
+            let floors = figure.floor.and_then(of);
+            // Repetition by repetition: a moment in which the machine was busy with something else slowed both.
+            let ratios = floors.map(|floors| values.iter().zip(floors).map(|(value, floor)| value / floor).collect());
+            let ratio = ratios.map(|ratios: Vec<f64>| median(&ratios));
+            Some(Outcome { figure, values, value, floor: floors.map(median), ratio })
         })
     }
 

@@ -71,8 +71,9 @@ fn live_shell() -> Latencies {
     for _ in 0..ROUNDS {
         let begun = now();
         asks.write_all(b"echo $?\n").expect("bash listens");
-        answers.read_line(&mut line).expect("bash answers");
+        let bytes = answers.read_line(&mut line).expect("bash answers");
         latencies.add(begun.elapsed());
+        assert!(bytes > 0, "bash has ended");
     }
     drop(asks);
     let _status = shell.wait();
