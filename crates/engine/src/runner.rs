@@ -90,6 +90,10 @@ impl<'e> Runner<'e> {
 
     async fn turn(&mut self) -> Result<()> {
         let recovered = step::recovery(&self.state, &mut || self.shared.world.id(Kind::Event));
+        if !recovered.is_empty() {
+            let (session, closed) = (&self.lease.session_id, recovered.len());
+            tracing::info!(%session, closed, "a session goes on whose calls or requests were cut short");
+        }
         self.note(recovered);
         loop {
             if matches!(self.state.phase, Phase::Done { .. }) && !self.state.is_interrupted() {

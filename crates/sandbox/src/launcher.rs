@@ -125,6 +125,13 @@ impl Launcher {
             config,
         };
         let launcher = Self { host: Arc::new(host) };
+        if isolated && launcher.host.cgroups.is_empty() {
+            tracing::warn!(
+                "no control groups can be used, so memory is bounded for each process of a sandbox and not for all of \
+                 them together; start the server as a service with delegated control groups, for example with \
+                 `systemd-run --user --scope -p Delegate=yes`"
+            );
+        }
         let Err(unavailable) = self_test::run(&launcher).await else { return Ok(launcher) };
         if launcher.host.cgroups.is_empty() {
             return Err(unavailable);

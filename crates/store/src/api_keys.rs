@@ -48,7 +48,8 @@ impl Store {
         Ok(keys > 0)
     }
 
-    /// Makes a key open the default workspace, which is created with it. A key that is known stays as it is.
+    /// Makes a key open the default workspace, which is created with it. There is one key of a name: an older one of
+    /// the same name opens nothing any more.
     pub async fn admit_key(&self, key: &str, name: &str, workspace_id: Id, key_id: Id, at: Timestamp) -> Result<()> {
         let (sha256, name) = (hash(key), name.to_owned());
         self.write(async move |tx: &mut Tx| {
@@ -60,9 +61,16 @@ impl Store {
             .bind(at.micros())
             .execute(&mut tx.conn)
             .await?;
+            sqlx::query("UPDATE api_keys SET revoked_at = $1 WHERE name = $2 AND sha256 <> $3 AND revoked_at IS NULL")
+                .bind(at.micros())
+                .bind(&name)
+                .bind(&sha256)
+                .execute(&mut tx.conn)
+                .await?;
             sqlx::query(
                 "INSERT INTO api_keys (id, workspace_id, name, sha256, created_at) \
-                 SELECT $1, key, $2, $3, $4 FROM workspaces WHERE name = $5 ON CONFLICT (sha256) DO NOTHING",
+                 SELECT $1, key, $2, $3, $4 FROM workspaces WHERE name = $5 \
+                 ON CONFLICT (sha256) DO UPDATE SET revoked_at = NULL",
             )
             .bind(key_id.as_str())
             .bind(&name)

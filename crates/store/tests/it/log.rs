@@ -129,3 +129,19 @@ async fn an_ended_session_takes_nothing_more() {
     let refused = world.send(&session, vec![world.message("hi")]).await;
     assert!(matches!(refused, Err(StoreError::Refused(error)) if error.kind.status() == 409));
 }
+
+#[tokio::test]
+async fn a_newer_key_of_the_same_name_takes_the_place_of_the_older_one() {
+    let world = World::new().await;
+    let admit = async |key: &str, name: &str| {
+        let (workspace, id) = (world.id(Kind::Workspace), world.id(Kind::ApiKey));
+        world.store.admit_key(key, name, workspace, id, world.now()).await.unwrap();
+    };
+    let opens = async |key: &str| world.store.access(key).await.unwrap().is_some();
+    admit("a", "mine").await;
+    admit("b", "mine").await;
+    admit("c", "other").await;
+    assert_eq!((opens("a").await, opens("b").await, opens("c").await), (false, true, true));
+    admit("a", "mine").await;
+    assert_eq!((opens("a").await, opens("b").await, opens("c").await), (true, false, true));
+}
