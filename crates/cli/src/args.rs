@@ -1,5 +1,6 @@
 //! What may be typed.
 
+use crate::settings::parse_listen;
 use clap::{Parser, Subcommand, ValueEnum};
 use daybreak_server::ServerConfig;
 use std::net::SocketAddr;
@@ -26,7 +27,7 @@ pub(crate) enum Command {
 /// `daybreak serve`. A flag goes before its variable, the variable before the file.
 #[derive(Debug, clap::Args)]
 pub(crate) struct ServeArgs {
-    #[arg(long, value_name = "ADDRESS:PORT", help = listen_help())]
+    #[arg(long, value_name = "ADDRESS:PORT", value_parser = parse_listen, help = listen_help())]
     pub(crate) listen: Option<SocketAddr>,
     /// Where everything is kept [variable: DAYBREAK_DATA_DIR] [default: ./daybreak-data]
     #[arg(long, value_name = "DIR")]

@@ -4,13 +4,14 @@ use crate::Env;
 use crate::Hooks;
 use crate::failure::{Failure, Result};
 use crate::key::{self, FirstKey};
+use crate::models;
 use crate::settings;
 use daybreak_engine::tools::{Availability, Sandboxes};
 use daybreak_engine::{Engine, Parts, SystemWorld};
 use daybreak_outbound::Models;
 use daybreak_sandbox::{Backend, Config as LauncherConfig, Launcher};
 use daybreak_server::{AppState, Config, SandboxBackend, SandboxConfig};
-use daybreak_store::{Options, Store};
+use daybreak_store::{Options, Store, StoreError};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -37,13 +38,12 @@ impl Instance {
     /// Starts a server. What is wrong with the configuration comes out before anything is written, and a server that
     /// cannot listen has made no key.
     pub(crate) async fn start(config: &Config, hooks: Hooks, env: Env<'_>) -> Result<Self> {
-        let models =
-            Models::from_config(config.models.clone(), env).map_err(|error| Failure::new(error.to_string()))?;
+        let models = models::load(config.models.clone(), env)?;
         let launcher = launcher_config(&config.sandbox)?;
         let opened = Store::open(&config.data_dir, Options { on_commit: hooks.on_commit }).await;
-        let store = opened.map_err(|error| Failure::caused("the data directory cannot be used", &error))?;
+        let store = opened.map_err(|error| unopened(&error))?;
         let wanted = config.server.listen;
-        let unheard = |error| Failure::caused(format!("cannot listen on {wanted}"), &error);
+        let unheard = |error| unheard(wanted, &error);
         let listener = TcpListener::bind(wanted).await.map_err(unheard)?;
         let address = listener.local_addr().map_err(unheard)?;
 
@@ -92,6 +92,23 @@ impl Instance {
             Err(error) => Err(Failure::caused("the server failed", &error)),
         }
     }
+}
+
+fn unopened(error: &StoreError) -> Failure {
+    let failure = Failure::caused("the data directory cannot be used", error);
+    match error {
+        StoreError::InUse { .. } => {
+            Failure::new(format!("{failure}; talk to that server, or choose another with --data-dir"))
+        }
+        _ => failure,
+    }
+}
+
+fn unheard(wanted: SocketAddr, error: &std::io::Error) -> Failure {
+    if error.kind() == std::io::ErrorKind::AddrInUse {
+        return Failure::new(format!("cannot listen: {wanted} is in use; choose another with --listen"));
+    }
+    Failure::caused(format!("cannot listen on {wanted}"), error)
 }
 
 fn launcher_config(config: &SandboxConfig) -> Result<LauncherConfig> {

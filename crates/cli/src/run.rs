@@ -50,15 +50,18 @@ pub(crate) async fn run(args: RunArgs, hooks: Hooks, env: Env<'_>) -> Result<Exi
     if args.task.trim().is_empty() {
         return Err(Failure::new("the task is empty; say what the agent shall do"));
     }
-    let mounts = uploads::find(&args.files)?;
+    let found = uploads::find(&args.files)?;
     let mut config = settings::load(&args.place, env)?;
+    if let Some(folder) = &args.outputs {
+        outputs::prepare(folder)?;
+    }
     let scratch = Scratch::new(args.data_dir.as_deref(), args.keep, env)?;
     config.data_dir.clone_from(&scratch.path);
     config.server.listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     config.server.shutdown_grace_s = STOP_GRACE.as_secs();
 
     let instance = Instance::start(&config, hooks, env).await?;
-    let outcome = perform(&args, &config, &instance, &scratch, mounts, signals, env).await;
+    let outcome = perform(&args, &config, &instance, &scratch, found, signals, env).await;
     let stopped = instance.stop(STOP_GRACE).await;
     let code = outcome?;
     stopped?;
@@ -70,7 +73,7 @@ async fn perform(
     config: &Config,
     instance: &Instance,
     scratch: &Scratch,
-    mounts: uploads::Mounts,
+    found: uploads::Found,
     mut signals: Signals,
     env: Env<'_>,
 ) -> Result<u8> {
@@ -79,36 +82,38 @@ async fn perform(
     let is_rehearsal = is_rehearsal(instance.models(), agent::model_of(&definition));
     let (mut stdout, mut stderr) = (std::io::stdout(), std::io::stderr());
     let mut screen = Screen::new(&mut stdout, &mut stderr, wants_colours(env));
-    introduce(&mut screen, &definition, config.sandbox.backend, is_rehearsal);
 
     let begun = Instant::now();
     let session = tokio::select! {
-        session = create(&client, &definition, &args.task, &mounts) => session?,
+        session = create(&client, &definition, args, &found, &mut screen) => session?,
         told = signals.next() => return Ok(told.exit_code()),
     };
+    introduce(&mut screen, &definition, config.sandbox.backend, is_rehearsal);
     let mut follower = Follower::new(&client, &session);
     let told = tokio::select! {
         end = until_end(&mut follower, &mut screen) => Err(end?),
         told = signals.next() => Ok(told),
     };
-    let passing = scratch.is_passing.then(|| scratch.path.clone());
-    signals.end_at_next(move || {
-        if let Some(path) = passing {
-            scratch::remove(&path);
-        }
-    });
+    signals.end_at_next(scratch.remover());
     let end = match told {
         Ok(told) => interrupt(&client, &session, told, &mut follower, &mut screen).await?,
         Err(end) => end,
     };
     let folder = args.outputs.clone().unwrap_or_else(|| Path::new(OUTPUTS).join(&session));
-    let files = outputs::fetch(&client, &session, &folder).await?;
+    let files = outputs::fetch(&client, &session, &folder).await.map_err(|failure| unfetched(&failure, scratch))?;
     let summary = Summary { end: &end, took: begun.elapsed(), files: &files, folder: &folder, is_rehearsal };
     summary.show(&mut screen, &client.get(&format!("/v1/sessions/{session}")).await?);
-    if !scratch.is_passing {
+    if !scratch.is_passing() {
         screen.note(&format!("The session {session} is kept in {}.", scratch.path.display()));
     }
     Ok(end.code())
+}
+
+/// The agent's work is not thrown away because its copy failed.
+fn unfetched(failure: &Failure, scratch: &Scratch) -> Failure {
+    scratch.keep();
+    let kept = scratch.path.display();
+    Failure::new(format!("{failure}; the session with its files is kept: daybreak serve --data-dir {kept}"))
 }
 
 /// The server's first key, or one of our own if that is not known here.
@@ -142,17 +147,30 @@ fn introduce(screen: &mut Screen<'_>, definition: &Value, backend: SandboxBacken
 }
 
 /// Creates everything that the session needs, and the session with the task as its first event.
-async fn create(client: &Client, definition: &Value, task: &str, mounts: &uploads::Mounts) -> Result<String> {
-    let agent = id_of(&client.post("/v1/agents", definition).await?)?;
+async fn create(
+    client: &Client,
+    definition: &Value,
+    args: &RunArgs,
+    found: &uploads::Found,
+    screen: &mut Screen<'_>,
+) -> Result<String> {
+    let agent = id_of(&client.create_agent(definition, args.agent.as_deref()).await?)?;
     let environment = id_of(&client.post("/v1/environments", &json!({ "name": "daybreak run" })).await?)?;
-    let resources = uploads::upload(client, mounts).await?;
+    for link in &found.leading_out {
+        screen.notice(&format!("skipped {}: the link leads out of its folder", visible(&link.to_string_lossy())));
+    }
+    let uploaded = uploads::upload(client, &found.mounts).await?;
+    if !args.files.is_empty() {
+        screen.note(&uploaded.to_string());
+    }
+    let task = &args.task;
     let title: String = task.lines().next().unwrap_or_default().chars().take(TITLE_CHARS_MAX).collect();
     let message = json!({ "type": "user.message", "content": [{ "type": "text", "text": task }] });
     let session = json!({
         "agent": agent,
         "environment_id": environment,
         "title": title,
-        "resources": resources,
+        "resources": uploaded.resources,
         "initial_events": [message],
     });
     id_of(&client.post("/v1/sessions", &session).await?)
@@ -238,14 +256,15 @@ struct Summary<'s> {
 impl Summary<'_> {
     fn show(&self, screen: &mut Screen<'_>, session: &Value) {
         let took = format!("{:.1} s", self.took.as_secs_f64());
+        let tokens = tokens(&session["usage"], self.is_rehearsal);
         match self.end {
-            End::Done => screen.note(&format!("✔ Done in {took}; {}.", tokens(&session["usage"]))),
+            End::Done => screen.note(&format!("✔ Done in {took}; {tokens}.")),
             End::Failed(why) => {
                 screen.problem(&format!("✖ Not done, after {took}: {why}."));
-                screen.note(&format!("{}.", tokens(&session["usage"])));
+                screen.note(&format!("{tokens}."));
             }
             End::Interrupted(_) => {
-                screen.problem(&format!("✖ Interrupted after {took}; {}.", tokens(&session["usage"])));
+                screen.problem(&format!("✖ Interrupted after {took}; {tokens}."));
             }
         }
         if self.files.is_empty() {
@@ -264,14 +283,16 @@ impl Summary<'_> {
     }
 }
 
-fn tokens(usage: &Value) -> String {
+/// What the session has used. A rehearsal calls no model, so nobody has counted its tokens.
+fn tokens(usage: &Value, is_rehearsal: bool) -> String {
     let count = |value: &Value| value.as_u64().unwrap_or(0);
     let created = &usage["cache_creation"];
     let read = count(&usage["input_tokens"])
         + count(&usage["cache_read_input_tokens"])
         + count(&created["ephemeral_5m_input_tokens"])
         + count(&created["ephemeral_1h_input_tokens"]);
-    format!("{read} tokens read, {} written", count(&usage["output_tokens"]))
+    let estimated = if is_rehearsal { " (estimated)" } else { "" };
+    format!("{read} tokens read, {} written{estimated}", count(&usage["output_tokens"]))
 }
 
 #[cfg(test)]
@@ -295,6 +316,7 @@ mod tests {
     fn every_token_counts() {
         let usage = json!({ "input_tokens": 1, "cache_read_input_tokens": 20, "output_tokens": 4,
             "cache_creation": { "ephemeral_5m_input_tokens": 300, "ephemeral_1h_input_tokens": 0 } });
-        assert_eq!(tokens(&usage), "321 tokens read, 4 written");
+        assert_eq!(tokens(&usage, false), "321 tokens read, 4 written");
+        assert_eq!(tokens(&usage, true), "321 tokens read, 4 written (estimated)");
     }
 }

@@ -25,7 +25,7 @@ pub(crate) fn for_serve(args: &ServeArgs, env: Env<'_>) -> Result<Config> {
     let mut config = load(&args.place, env)?;
     let listen = match args.listen {
         Some(listen) => Some(listen),
-        None => given(env, LISTEN_VAR).map(|text| parse_listen(&text)).transpose()?,
+        None => given(env, LISTEN_VAR).map(|text| listen_of_variable(&text)).transpose()?,
     };
     config.server.listen = listen.unwrap_or(config.server.listen);
     let data_dir = args.data_dir.clone().or_else(|| given(env, DATA_DIR_VAR).map(PathBuf::from));
@@ -60,10 +60,13 @@ pub(crate) fn absolute(path: &Path) -> Result<PathBuf> {
     std::path::absolute(path).map_err(|error| Failure::caused(path.display(), &error))
 }
 
-fn parse_listen(text: &str) -> Result<SocketAddr> {
-    let problem =
-        |_| Failure::new(format!("{LISTEN_VAR}: `{text}` is not an address and port, such as 127.0.0.1:8787"));
-    text.trim().parse().map_err(problem)
+/// The address that a flag or a variable names.
+pub(crate) fn parse_listen(text: &str) -> std::result::Result<SocketAddr, String> {
+    text.trim().parse().map_err(|_| format!("`{text}` is not an address and port, such as 127.0.0.1:8787"))
+}
+
+fn listen_of_variable(text: &str) -> Result<SocketAddr> {
+    parse_listen(text).map_err(|why| Failure::new(format!("{LISTEN_VAR}: {why}")))
 }
 
 fn parse_backend(text: &str) -> Result<Backend> {
@@ -156,7 +159,8 @@ mod tests {
         assert!(problem.contains("/nonexistent.toml") && problem.contains("cannot be read"), "{problem}");
         let problem = parse_backend("docker").unwrap_err().to_string();
         assert_eq!(problem, "DAYBREAK_SANDBOX: `docker` is not one of bubblewrap, unsafe-host");
-        assert!(parse_listen("localhost").unwrap_err().to_string().contains("DAYBREAK_LISTEN"));
+        let problem = listen_of_variable("here").unwrap_err().to_string();
+        assert_eq!(problem, "DAYBREAK_LISTEN: `here` is not an address and port, such as 127.0.0.1:8787");
     }
 
     #[test]

@@ -6,7 +6,8 @@ use daybreak_outbound::Models;
 use serde_json::{Value, json};
 use std::path::Path;
 
-/// The body of POST /v1/agents. `model` goes before the file's; an agent without either gets the default.
+/// The body of POST /v1/agents. `model` goes before the file's, and one of them must be there; the plain agent gets the
+/// default.
 pub(super) fn definition(file: Option<&Path>, model: Option<&str>, models: &Models) -> Result<Value> {
     let mut agent = match file {
         Some(path) => read(path)?,
@@ -15,6 +16,9 @@ pub(super) fn definition(file: Option<&Path>, model: Option<&str>, models: &Mode
     if let Some(model) = model {
         agent["model"] = json!(model);
     } else if agent["model"].is_null() {
+        if let Some(path) = file {
+            return Err(Failure::new(format!("{}: model: is missing; or give --model", path.display())));
+        }
         agent["model"] = json!(default_model(models));
     }
     Ok(agent)
@@ -44,7 +48,7 @@ mod tests {
     use daybreak_outbound::ModelsConfig;
 
     #[test]
-    fn the_flag_goes_before_the_file_and_the_file_before_the_default() {
+    fn the_flag_goes_before_the_file_and_only_the_plain_agent_has_a_default() {
         let models = Models::from_config(ModelsConfig::default(), &|_| None).unwrap();
         let dir = tempfile::tempdir().unwrap();
         let write = |name: &str, text: &str| {
@@ -56,9 +60,12 @@ mod tests {
         let agent = definition(Some(&yaml), None, &models).unwrap();
         assert_eq!((model_of(&agent), &agent["system"]), ("rehearsal/build-logs", &json!("One.\nTwo.\n")));
         assert_eq!(model_of(&definition(Some(&yaml), Some("x/y"), &models).unwrap()), "x/y");
-        let json = write("a.json", r#"{"name": "B"}"#);
-        assert_eq!(model_of(&definition(Some(&json), None, &models).unwrap()), "rehearsal/echo");
-        assert_eq!(definition(None, None, &models).unwrap()["name"], "Daybreak");
+        let bare = write("a.json", r#"{"name": "B"}"#);
+        let problem = definition(Some(&bare), None, &models).unwrap_err().to_string();
+        assert!(problem.ends_with("a.json: model: is missing; or give --model"), "{problem}");
+        assert_eq!(model_of(&definition(Some(&bare), Some("x/y"), &models).unwrap()), "x/y");
+        let plain = definition(None, None, &models).unwrap();
+        assert_eq!((model_of(&plain), &plain["name"]), ("rehearsal/echo", &json!("Daybreak")));
         for (name, text) in [("b.yaml", "- a\n"), ("c.yaml", "a: [\n"), ("d.json", "{")] {
             let path = write(name, text);
             let problem = definition(Some(&path), None, &models).unwrap_err().to_string();

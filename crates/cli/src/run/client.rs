@@ -3,9 +3,10 @@
 use crate::failure::{Failure, Result, chain};
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use reqwest::multipart::{Form, Part};
-use reqwest::{Method, RequestBuilder, Response};
+use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde_json::{Value, json};
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::Duration;
 
 const BETA: HeaderName = HeaderName::from_static("anthropic-beta");
@@ -57,13 +58,24 @@ impl Client {
         read(path, self.request(Method::GET, path)).await
     }
 
-    /// Uploads a file and returns its id.
-    pub(super) async fn upload(&self, part: Part) -> Result<String> {
+    /// Creates an agent. What the server has against it is told of `file`, if that is where it was written.
+    pub(super) async fn create_agent(&self, agent: &Value, file: Option<&Path>) -> Result<Value> {
+        const PATH: &str = "/v1/agents";
+        match (answered(PATH, self.request(Method::POST, PATH).json(agent)).await?, file) {
+            (Ok(response), _) => body(PATH, response).await,
+            (Err(refusal), Some(file)) if refusal.status.is_client_error() => {
+                Err(Failure::new(format!("{}: {}", file.display(), refusal.said)))
+            }
+            (Err(refusal), _) => Err(refusal.of(PATH)),
+        }
+    }
+
+    /// Uploads a file.
+    pub(super) async fn upload(&self, part: Part) -> Result<Value> {
         const PATH: &str = "/v1/files";
         // Names are plain already, and not every reader of forms knows the encoded ones.
         let form = Form::new().percent_encode_noop().part("file", part);
-        let file = read(PATH, self.request(Method::POST, PATH).multipart(form)).await?;
-        id_of(&file)
+        read(PATH, self.request(Method::POST, PATH).multipart(form)).await
     }
 
     /// What the agent of a session has left: the oldest first.
@@ -121,20 +133,40 @@ pub(super) fn id_of(object: &Value) -> Result<String> {
 }
 
 async fn read(path: &str, request: RequestBuilder) -> Result<Value> {
-    let response = accepted(path, request).await?;
+    body(path, accepted(path, request).await?).await
+}
+
+async fn body(path: &str, response: Response) -> Result<Value> {
     response.json().await.map_err(|error| unreachable(path, &error))
 }
 
 /// The answer, unless it is a refusal.
 async fn accepted(path: &str, request: RequestBuilder) -> Result<Response> {
+    answered(path, request).await?.map_err(|refusal| refusal.of(path))
+}
+
+/// What the server has against a request.
+struct Refusal {
+    status: StatusCode,
+    said: String,
+}
+
+impl Refusal {
+    fn of(self, path: &str) -> Failure {
+        Failure::new(format!("the server refused {path} ({}): {}", self.status.as_u16(), self.said))
+    }
+}
+
+/// The answer or the refusal.
+async fn answered(path: &str, request: RequestBuilder) -> Result<std::result::Result<Response, Refusal>> {
     let response = request.send().await.map_err(|error| unreachable(path, &error))?;
     let status = response.status();
     if status.is_success() {
-        return Ok(response);
+        return Ok(Ok(response));
     }
     let body: Value = response.json().await.unwrap_or_default();
-    let said = body["error"]["message"].as_str().unwrap_or("it did not say why");
-    Err(Failure::new(format!("the server refused {path} ({}): {said}", status.as_u16())))
+    let said = body["error"]["message"].as_str().unwrap_or("it did not say why").to_owned();
+    Ok(Err(Refusal { status, said }))
 }
 
 fn unreachable(path: &str, error: &reqwest::Error) -> Failure {

@@ -14,6 +14,16 @@ use std::path::{Path, PathBuf};
 const NAME_BYTES_MAX: usize = 200;
 /// Files of one name in one folder.
 const SAME_NAME_MAX: u32 = 10_000;
+/// The name of the file that shows that a folder can be written.
+const PROBE: &str = ".daybreak-probe";
+
+/// Makes the folder and puts a file into it for a moment: a folder that cannot be written is better known before the
+/// work than after it.
+pub(super) fn prepare(folder: &Path) -> Result<()> {
+    std::fs::create_dir_all(folder).map_err(|error| Failure::caused(folder.display(), &error))?;
+    let (_, path) = create(folder, PROBE)?;
+    std::fs::remove_file(&path).map_err(|error| Failure::caused(path.display(), &error))
+}
 
 /// Downloads every file that the session has left, and returns where they are now.
 pub(super) async fn fetch(client: &Client, session: &str, folder: &Path) -> Result<Vec<PathBuf>> {
@@ -112,6 +122,19 @@ mod tests {
         }
         let long = safe_name(&format!("{}.md", "é".repeat(127)));
         assert!(long.len() <= NAME_BYTES_MAX && long.ends_with(".md"), "{long}");
+    }
+
+    #[test]
+    fn a_prepared_folder_holds_what_it_held() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path().join("a/b");
+        prepare(&folder).unwrap();
+        assert!(std::fs::read_dir(&folder).unwrap().next().is_none());
+        std::fs::write(folder.join(PROBE), "mine").unwrap();
+        prepare(&folder).unwrap();
+        assert_eq!(std::fs::read_to_string(folder.join(PROBE)).unwrap(), "mine");
+        let file = folder.join(PROBE);
+        assert!(prepare(&file).unwrap_err().to_string().starts_with(&file.display().to_string()));
     }
 
     #[test]

@@ -6,6 +6,8 @@ use crate::logging::given;
 use crate::settings::absolute;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Names tried for a temporary directory.
 const NAMES_MAX: u32 = 1_000;
@@ -14,40 +16,64 @@ const NAMES_MAX: u32 = 1_000;
 #[derive(Debug)]
 pub(super) struct Scratch {
     pub(super) path: PathBuf,
-    /// Whether it goes when this is dropped.
-    pub(super) is_passing: bool,
+    /// Whether it goes when this is dropped. Shared with [`Scratch::remover`].
+    is_passing: Arc<AtomicBool>,
 }
 
 impl Scratch {
     /// The caller's directory, or a temporary one.
     pub(super) fn new(wanted: Option<&Path>, keep: bool, env: Env<'_>) -> Result<Self> {
         if let Some(path) = wanted {
-            return Ok(Self { path: absolute(path)?, is_passing: false });
+            return Ok(Self::at(absolute(path)?, false));
         }
         let parent = absolute(Path::new(&given(env, "TMPDIR").unwrap_or_else(|| "/tmp".to_owned())))?;
         let process = std::process::id();
         for number in 0..NAMES_MAX {
             let path = parent.join(format!("daybreak-run-{process}-{number}"));
             match std::fs::DirBuilder::new().mode(0o700).create(&path) {
-                Ok(()) => return Ok(Self { path, is_passing: !keep }),
+                Ok(()) => return Ok(Self::at(path, !keep)),
                 Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(Failure::caused(path.display(), &error)),
             }
         }
         Err(Failure::new(format!("{}: no temporary directory can be made there", parent.display())))
     }
+
+    fn at(path: PathBuf, is_passing: bool) -> Self {
+        Self { path, is_passing: Arc::new(AtomicBool::new(is_passing)) }
+    }
+
+    /// Whether it goes when this is dropped.
+    pub(super) fn is_passing(&self) -> bool {
+        self.is_passing.load(Ordering::SeqCst)
+    }
+
+    /// It stays, even if the process ends by [`Scratch::remover`].
+    pub(super) fn keep(&self) {
+        self.is_passing.store(false, Ordering::SeqCst);
+    }
+
+    /// What to do when the process ends without dropping this.
+    pub(super) fn remover(&self) -> impl FnOnce() + Send + 'static {
+        let (path, is_passing) = (self.path.clone(), Arc::clone(&self.is_passing));
+        move || {
+            if is_passing.load(Ordering::SeqCst) {
+                remove(&path);
+            }
+        }
+    }
 }
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        if self.is_passing {
+        if self.is_passing() {
             remove(&self.path);
         }
     }
 }
 
 /// Removes a directory in which an agent has worked, or says that it could not.
-pub(super) fn remove(path: &Path) {
+fn remove(path: &Path) {
     if let Err(error) = daybreak_sandbox::remove_tree(path) {
         eprintln!("daybreak: {} could not be removed: {error}", path.display());
     }
@@ -73,6 +99,19 @@ mod tests {
         let (gone, kept) = (scratch.path.clone(), other.path.clone());
         drop((scratch, other));
         assert!(!gone.exists() && kept.exists());
+    }
+
+    #[test]
+    fn what_shall_be_kept_stays_however_the_process_ends() {
+        let dir = tempfile::tempdir().unwrap();
+        let env = |name: &str| (name == "TMPDIR").then(|| dir.path().to_str().unwrap().to_owned());
+        let (kept, passing) = (Scratch::new(None, false, &env).unwrap(), Scratch::new(None, false, &env).unwrap());
+        let (end, other_end) = (kept.remover(), passing.remover());
+        kept.keep();
+        end();
+        other_end();
+        assert!(kept.path.exists() && !passing.path.exists());
+        passing.keep();
     }
 
     #[test]

@@ -24,7 +24,7 @@ fn a_task_is_done_and_nothing_of_it_is_left() {
     let (code, said, told) = folder.run(&["run", "--model", "rehearsal/echo", "hello there"]);
     assert_eq!((code, said.as_str()), (0, "Rehearsal: you said \"hello there\".\n\n"), "{told}");
     assert_eq!(told.matches(NOTICE).count(), 2, "before and after: {told}");
-    assert!(told.contains("✔ Done") && told.contains("tokens read") && told.contains("no files"), "{told}");
+    assert!(told.contains("✔ Done") && told.contains("written (estimated).") && told.contains("no files"), "{told}");
     assert!(!told.contains('\x1b'), "no colours where there is no terminal");
     assert!(folder.left_in_tmp().is_empty() && !folder.path("outputs").exists());
 }
@@ -35,6 +35,8 @@ fn files_go_in_and_come_out() {
     folder.write("in/a.txt", "first");
     folder.write("in/deep/b.txt", "second");
     folder.write("c d.txt", "third");
+    folder.write("in/.hidden", "fourth");
+    std::os::unix::fs::symlink("../c d.txt", folder.path("in/link")).unwrap();
     let task = "run: cd /mnt/session/uploads; cat in/a.txt in/deep/b.txt 'c d.txt'; \
         cd ../outputs; mkdir sub; printf one > x.txt; printf two > sub/x.txt";
     let arguments =
@@ -42,6 +44,7 @@ fn files_go_in_and_come_out() {
     let (code, said, told) = folder.run(&arguments);
     assert!(code == 0 && said.contains("firstsecondthird"), "{code} {said} {told}");
     assert!(told.contains("▸ bash  cd /mnt/session/uploads") && told.contains("2 files in results"), "{told}");
+    assert!(told.contains("skipped in/link: the link leads out") && told.contains("uploaded 4 files, 22 B"), "{told}");
     let mut found = [text_of(&folder.path("results/x.txt")), text_of(&folder.path("results/x-2.txt"))];
     found.sort();
     assert_eq!(found, ["one", "two"]);
@@ -95,10 +98,35 @@ fn an_agent_comes_from_a_file() {
     assert!(folder.run(&arguments).1.contains("you said"), "the flag goes before the file");
     let (code, _, said) = told(&with_scenarios(&folder, &["run", "--model", "gpt-9", "hello"]).output().unwrap());
     assert!(code == 1 && said.contains("gpt-9") && said.contains("rehearsal/name"), "{code} {said}");
-    folder.write("agent.yaml", "name: Ada\nmodel: rehearsal/echo\nmode: strict\n");
-    let (code, _, said) = folder.run(&["run", "--agent", "agent.yaml", "hello"]);
-    assert!(code == 1 && said.contains("mode"), "{code} {said}");
+    for (text, part) in [("model: rehearsal/echo\nmode: strict\n", "mode"), ("", "model: is missing; or give --model")]
+    {
+        folder.write("agent.yaml", &format!("name: Ada\n{text}"));
+        let (code, _, said) = folder.run(&["run", "--agent", "agent.yaml", "hello"]);
+        assert!(code == 1 && said.starts_with(&format!("daybreak: agent.yaml: {part}")), "{code} {said}");
+        assert_eq!(said.lines().count(), 1, "nothing was begun: {said}");
+    }
     assert!(folder.left_in_tmp().is_empty());
+}
+
+#[test]
+fn an_outputs_folder_that_cannot_be_is_refused_before_anything_is_done() {
+    let folder = Folder::new();
+    folder.write("taken", "");
+    let (code, said, told) = folder.run(&["run", "--model", "rehearsal/echo", "--outputs", "taken", "hello"]);
+    assert!(code == 1 && said.is_empty() && told.starts_with("daybreak: taken: "), "{code} {said} {told}");
+    assert_eq!(told.lines().count(), 1, "{told}");
+    assert!(folder.left_in_tmp().is_empty());
+}
+
+#[test]
+fn what_cannot_be_fetched_is_kept() {
+    let folder = Folder::new();
+    folder.write("outputs", "a file where the folder should be");
+    let (code, _, told) = folder.run(&["run", "--model", "rehearsal/echo", "run: touch /mnt/session/outputs/y"]);
+    let left = folder.left_in_tmp();
+    assert!(code == 1 && left.len() == 1, "{code} {told}");
+    assert!(told.contains(&format!("is kept: daybreak serve --data-dir {}\n", left[0].display())), "{told}");
+    assert!(left[0].join("api-key").exists(), "it can be served");
 }
 
 #[test]

@@ -98,8 +98,10 @@ fn a_data_directory_has_one_server() {
     assert!(code == 1 && said.contains("data is in use by another daybreak process"), "{code} {said}");
     let (code, _, said) = folder.run(&["run", "--data-dir", "data", "hello"]);
     assert!(code == 1 && said.contains("data is in use by another daybreak process"), "{code} {said}");
+    assert!(said.contains("; talk to that server, or choose another with --data-dir"), "{said}");
     let (code, _, said) = folder.run(&["serve", "--listen", server.address(), "--data-dir", "other"]);
-    assert!(code == 1 && said.contains("cannot listen on 127.0.0.1:"), "{code} {said}");
+    let expected = format!("{} is in use; choose another with --listen", server.address());
+    assert!(code == 1 && said.contains(&expected), "{code} {said}");
     assert!(!folder.path("other/api-key").exists(), "a server that never served has made no key");
     assert_eq!(server.stop().0, 0);
 }
@@ -111,7 +113,7 @@ fn what_cannot_be_meant_is_refused_with_what_can() {
     folder.write("model.toml", "[models.x]\nprovider = \"nobody\"\n");
     for (arguments, expected, part) in [
         (["serve", "--sandbox", "docker"], 2, "unsafe-host"),
-        (["serve", "--listen", "localhost"], 2, "invalid socket address"),
+        (["serve", "--listen", "foo"], 2, "`foo` is not an address and port, such as"),
         (["serve", "--config", "none.toml"], 1, "none.toml: cannot be read"),
         (["serve", "--config", "bad.toml"], 1, "bad.toml, line 4"),
         (["serve", "--config", "model.toml"], 1, "nobody"),
