@@ -32,6 +32,9 @@ pub enum ContentBlock {
     },
 }
 
+/// The kinds of pictures that models see.
+pub const IMAGE_TYPES: [&str; 4] = ["image/jpeg", "image/png", "image/gif", "image/webp"];
+
 /// Where the bytes of an image or a document come from.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]

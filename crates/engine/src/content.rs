@@ -2,7 +2,7 @@
 
 use crate::Shared;
 use base64::Engine as _;
-use daybreak_api::content::{ContentBlock, Source};
+use daybreak_api::content::{ContentBlock, IMAGE_TYPES, Source};
 use daybreak_api::id::{Id, Kind};
 use daybreak_domain::model::{Block, Message};
 use daybreak_store::{Result, Workspace};
@@ -16,9 +16,10 @@ pub(crate) async fn resolve_files(shared: &Shared, ws: Workspace, messages: &mut
     let mut left_bytes = FILES_IN_REQUEST_BYTES_MAX;
     for block in messages.iter_mut().flat_map(|message| &mut message.content) {
         let Block::Content(content) = block else { continue };
+        let is_image = matches!(content, ContentBlock::Image { .. });
         let (ContentBlock::Image { source } | ContentBlock::Document { source, .. }) = content else { continue };
         let Source::File { file_id } = source else { continue };
-        match load(shared, ws, file_id, &mut left_bytes).await? {
+        match load(shared, ws, file_id, is_image, &mut left_bytes).await? {
             Ok(loaded) => *source = loaded,
             Err(problem) => *content = ContentBlock::text(format!("[The file {file_id} {problem}]")),
         }
@@ -30,6 +31,7 @@ async fn load(
     shared: &Shared,
     ws: Workspace,
     file_id: &str,
+    is_image: bool,
     left_bytes: &mut u64,
 ) -> Result<std::result::Result<Source, String>> {
     let Some(id) = Id::parse(Kind::File, file_id) else { return Ok(Err("has no valid id.".to_owned())) };
@@ -51,14 +53,18 @@ async fn load(
         }
     };
     let media_type = row.file.mime_type;
-    let is_binary = media_type.starts_with("image/") || media_type == "application/pdf";
-    Ok(match String::from_utf8(bytes) {
-        Ok(data) if !is_binary => Ok(Source::Text { media_type: "text/plain".to_owned(), data }),
-        Ok(text) => Ok(base64_source(media_type, text.as_bytes())),
-        Err(error) => Ok(base64_source(media_type, error.as_bytes())),
+    Ok(match (is_image, media_type.as_str()) {
+        (true, media_type) if IMAGE_TYPES.contains(&media_type) => Ok(base64_source(media_type, &bytes)),
+        (true, _) => Err(format!("is no image that a model can see: it is {media_type}.")),
+        (false, "application/pdf") => Ok(base64_source(&media_type, &bytes)),
+        (false, _) => match String::from_utf8(bytes) {
+            Ok(data) => Ok(Source::Text { media_type: "text/plain".to_owned(), data }),
+            Err(_) => Err(format!("is neither a PDF nor text: it is {media_type}.")),
+        },
     })
 }
 
-fn base64_source(media_type: String, bytes: &[u8]) -> Source {
-    Source::Base64 { media_type, data: base64::engine::general_purpose::STANDARD.encode(bytes) }
+fn base64_source(media_type: &str, bytes: &[u8]) -> Source {
+    let data = base64::engine::general_purpose::STANDARD.encode(bytes);
+    Source::Base64 { media_type: media_type.to_owned(), data }
 }

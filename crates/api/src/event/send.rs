@@ -1,7 +1,7 @@
 //! What a client may send, checked before anything is stored.
 
 use crate::bounded::Bounded;
-use crate::content::{ContentBlock, Source};
+use crate::content::{ContentBlock, IMAGE_TYPES, Source};
 use crate::error::{ApiError, Result};
 use crate::event::EventBody;
 use crate::id::{Id, Kind};
@@ -162,8 +162,7 @@ fn check_content(at: &str, content: &[ContentBlock]) -> Result<()> {
     Ok(())
 }
 
-const IMAGE_TYPES: [&str; 4] = ["image/jpeg", "image/png", "image/gif", "image/webp"];
-const DOCUMENT_TYPES: [&str; 2] = ["application/pdf", "text/plain"];
+const DOCUMENT_TYPES: [&str; 1] = ["application/pdf"];
 
 /// Refuses what no provider takes. Why here: once it is in the log, every request of the session would hold it and fail.
 fn check_source(at: &str, source: &Source, types: &[&str]) -> Result<()> {
@@ -274,7 +273,6 @@ mod tests {
             ("image", base64("image/png", "iVBORw==")),
             ("image", url("https://example.com/a.png?b=%20")),
             ("document", base64("application/pdf", "JVBERi0=")),
-            ("document", base64("text/plain", "aGk+")),
             ("document", text("text/plain")),
             ("document", url("http://example.com/")),
         ] {

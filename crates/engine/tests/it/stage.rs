@@ -17,6 +17,7 @@ use daybreak_engine::{Engine, Limits, Parts, SystemWorld, World};
 use daybreak_outbound::{Models, ModelsConfig, Provider};
 use daybreak_sandbox::{Mounts, OutputBlock, SandboxPaths, ToolOutput};
 use daybreak_store::events::EventFilter;
+use daybreak_store::files::NewFile;
 use daybreak_store::page::{Created, Cut, Order};
 use daybreak_store::sessions::{Creation, SessionRow};
 use daybreak_store::{Options, Store, Workspace};
@@ -151,6 +152,17 @@ impl Stage {
         let sandboxes = Arc::new(FakeSandboxes::default());
         let engine = start(dir.path(), store, &model, &sandboxes);
         Self { engine, model, sandboxes, ws, session, dir }
+    }
+
+    /// Uploads a file; its id.
+    pub(crate) async fn upload(&self, mime_type: &str, bytes: &[u8]) -> String {
+        let (store, id) = (self.engine.store(), self.engine.world().id(Kind::File));
+        let mut writer = store.blobs().create(id.as_str()).unwrap();
+        writer.write(bytes).unwrap();
+        let (filename, mime_type) = ("f".to_owned(), mime_type.to_owned());
+        let new = NewFile { id: id.clone(), filename, mime_type, blob: writer.finish().unwrap(), expires_at: None };
+        store.create_file(self.ws, new, self.engine.world().now()).await.unwrap();
+        id.to_string()
     }
 
     /// The engine stops as a process does that is told to, and another takes its place.

@@ -1,6 +1,8 @@
 //! What users see happen.
 
 use crate::stage::{Line, Stage};
+use daybreak_api::content::{ContentBlock, Source};
+use daybreak_api::event::EventBody;
 use daybreak_store::page::{Cut, Order};
 use serde_json::{Value, json};
 
@@ -162,6 +164,31 @@ async fn a_warm_sandbox_serves_the_next_turn() {
         stage.until_idle().await;
     }
     assert_eq!(*stage.sandboxes.opened.lock().unwrap(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_in_a_message_reaches_the_model_as_bytes_and_an_unusable_one_as_words() {
+    let stage = Stage::set([Line::Says("seen")]).await;
+    let file = |file_id: String| Source::File { file_id };
+    let text = file(stage.upload("text/csv", b"a,b").await);
+    let binary = file(stage.upload("application/zip", &[0xff, 0xfe]).await);
+    let picture = file(stage.upload("image/png", &[1, 2, 3]).await);
+    let no_picture = file(stage.upload("image/svg+xml", b"<svg/>").await);
+    let document = |source| ContentBlock::Document { source, title: None, context: None };
+    let content = vec![
+        document(text),
+        document(binary),
+        document(file("file_gone".to_owned())),
+        ContentBlock::Image { source: picture },
+        ContentBlock::Image { source: no_picture },
+    ];
+    stage.send(EventBody::UserMessage { content }).await;
+    stage.until_idle().await;
+    let requests = stage.model.requests.lock().unwrap();
+    let seen: Vec<String> = requests[0].messages[0].content.iter().map(|block| format!("{block:?}")).collect();
+    for (block, part) in seen.iter().zip(["a,b", "neither a PDF nor text", "has been deleted", "AQID", "no image"]) {
+        assert!(block.contains(part), "{block} does not hold {part}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
