@@ -104,8 +104,8 @@ impl Engine {
             world: parts.world,
             limits: parts.limits,
         });
-        let sweeping = Arc::clone(&shared);
-        tokio::spawn(async move { sweeping.workbench.sweep(&sweeping.store).await });
+        let (sweeping, names) = (Arc::clone(&shared), shared.workbench.names());
+        tokio::spawn(async move { sweeping.workbench.sweep(&sweeping.store, names).await });
         let dispatcher = dispatch::Dispatcher::start(Arc::clone(&shared));
         Self { shared, dispatcher }
     }

@@ -198,10 +198,15 @@ impl Workbench {
         outputs::collect(shared, lease, self.mounts(&lease.session_id).outputs, known).await
     }
 
-    /// Removes the directories of sessions that were deleted by a server that died before it could.
-    pub(crate) async fn sweep(&self, store: &Store) {
-        let Ok(entries) = std::fs::read_dir(&self.dir) else { return };
-        let names: Vec<String> = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect();
+    /// The names of everything that lies among the sessions' directories.
+    pub(crate) fn names(&self) -> Vec<String> {
+        let Ok(entries) = std::fs::read_dir(&self.dir) else { return Vec::new() };
+        entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect()
+    }
+
+    /// Removes, of these, the directories of sessions that were deleted by a server that died before it could, and the
+    /// copies that it had begun. The names must be from before the first runner: a copy under way looks the same.
+    pub(crate) async fn sweep(&self, store: &Store, names: Vec<String>) {
         let Ok(existing) = store.existing_sessions(&names).await else { return };
         let leftovers: Vec<PathBuf> =
             names.iter().filter(|name| !existing.contains(name)).map(|name| self.dir.join(name)).collect();
