@@ -95,6 +95,7 @@ impl Store {
     {
         self.write(async move |tx: &mut Tx| {
             let row = read_row(tx, ws, &id).await?;
+            let key = row.agent_key;
             let before = row.read()?.agent;
             if let Some(expected) = expected.filter(|expected| *expected != before.version) {
                 return Err(ApiError::conflict(format!(
@@ -111,7 +112,6 @@ impl Store {
                 return Ok(before);
             }
             let version = before.version + 1;
-            let key = read_row(tx, ws, &id).await?.agent_key;
             sqlx::query("UPDATE agents SET version = $1 WHERE key = $2")
                 .bind(version)
                 .bind(key)

@@ -44,12 +44,6 @@ pub struct Cache {
     pub running_since: Option<Timestamp>,
 }
 
-/// What an append did.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Appended {
-    pub(crate) first: i64,
-}
-
 /// What a client's append touches.
 pub(crate) struct Target {
     pub(crate) session_key: i64,
@@ -100,7 +94,7 @@ impl Line {
 }
 
 /// Writes `drafts` behind `target.head`. The caller has moved the head of the session's row by as many.
-pub(crate) async fn insert(tx: &mut Tx, target: &Target, author: &Author<'_>, drafts: &[Draft]) -> Result<Appended> {
+pub(crate) async fn insert(tx: &mut Tx, target: &Target, author: &Author<'_>, drafts: &[Draft]) -> Result<()> {
     let mut seq = target.head;
     for chunk in drafts.chunks(INSERT_ROWS_MAX) {
         let sql = insert_sql(chunk.len());
@@ -126,7 +120,7 @@ pub(crate) async fn insert(tx: &mut Tx, target: &Target, author: &Author<'_>, dr
         query.execute(&mut tx.conn).await?;
     }
     tx.note_growth(target.session_key, seq);
-    Ok(Appended { first: target.head + 1 })
+    Ok(())
 }
 
 fn insert_sql(rows: usize) -> String {

@@ -2,25 +2,18 @@
 
 use crate::audit::{check, full, spec, until_idle};
 use daybreak_testkit::client::{Client, text};
-use daybreak_testkit::server::Server;
+use daybreak_testkit::server::{Server, Spec};
 use std::time::Duration;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_during_a_model_request_the_request_is_closed_and_asked_again() {
     let dir = tempfile::tempdir().expect("a directory");
     let spec = spec(dir.path());
-    let mut server = Server::start(&spec).await.expect("a server");
-    let client = Client::new(&server.url);
-    let session = client.create_session("rehearsal/crash").await.expect("a session");
-    let said = client.say(&session, "slow model").await.expect("an answer");
+    let (mut server, client, session, said) = start_and_say(&spec, "slow model").await;
     until_event(&client, &session, "span.model_request_start").await;
     server.kill();
 
-    let mut server = Server::start(&spec).await.expect("a restart");
-    let client = Client::new(&server.url);
-    until_idle(&client, &mut server, &session).await.expect("it goes on");
-    let events = client.events(&session).await.expect("a list");
-    check(&events, &[said]);
+    let (_server, events) = events_after_restart(&spec, &session, said).await;
     let ends: Vec<bool> = of_type(&events, "span.model_request_end").map(|event| event["is_error"] == true).collect();
     assert_eq!(ends, [true, false], "the killed request is an error, the second one is not");
     assert_eq!(of_type(&events, "agent.message").count(), 1);
@@ -30,10 +23,7 @@ async fn killed_during_a_model_request_the_request_is_closed_and_asked_again() {
 async fn killed_during_a_tool_call_the_call_is_not_run_again_and_has_one_error_result() {
     let dir = tempfile::tempdir().expect("a directory");
     let spec = spec(dir.path());
-    let mut server = Server::start(&spec).await.expect("a server");
-    let client = Client::new(&server.url);
-    let session = client.create_session("rehearsal/crash").await.expect("a session");
-    let said = client.say(&session, "slow tool").await.expect("an answer");
+    let (mut server, client, session, said) = start_and_say(&spec, "slow tool").await;
     until_event(&client, &session, "agent.tool_use").await;
     let marks = spec.data_dir.join("sessions").join(&session).join("workspace/slow");
     while !marks.exists() {
@@ -41,11 +31,7 @@ async fn killed_during_a_tool_call_the_call_is_not_run_again_and_has_one_error_r
     }
     server.kill();
 
-    let mut server = Server::start(&spec).await.expect("a restart");
-    let client = Client::new(&server.url);
-    until_idle(&client, &mut server, &session).await.expect("it goes on");
-    let events = client.events(&session).await.expect("a list");
-    check(&events, &[said]);
+    let (_server, events) = events_after_restart(&spec, &session, said).await;
     let results: Vec<_> = of_type(&events, "agent.tool_result").collect();
     assert_eq!(results.len(), 1);
     assert_eq!(results[0]["is_error"], true);
@@ -57,6 +43,24 @@ async fn killed_during_a_tool_call_the_call_is_not_run_again_and_has_one_error_r
         "started\n",
         "started once, and dead with the server"
     );
+}
+
+async fn start_and_say(spec: &Spec, words: &str) -> (Server, Client, String, String) {
+    let server = Server::start(spec).await.expect("a server");
+    let client = Client::new(&server.url);
+    let session = client.create_session("rehearsal/crash").await.expect("a session");
+    let said = client.say(&session, words).await.expect("an answer");
+    (server, client, session, said)
+}
+
+/// Starts the killed server again, waits until the session is at rest, and checks its events.
+async fn events_after_restart(spec: &Spec, session: &str, said: String) -> (Server, Vec<serde_json::Value>) {
+    let mut server = Server::start(spec).await.expect("a restart");
+    let client = Client::new(&server.url);
+    until_idle(&client, &mut server, session).await.expect("it goes on");
+    let events = client.events(session).await.expect("a list");
+    check(&events, &[said]);
+    (server, events)
 }
 
 /// Writers that note what they were promised, and a server that dies at random moments among appends.
